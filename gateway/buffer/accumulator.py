@@ -1,0 +1,144 @@
+"""Accumulator: when is a batch full, and whose turn is it? Pure: no clock, no log, no `await`.
+
+A stream is the rows of one layout. It has at most one open batch, sealed ones in order, and at most one of its batches
+is with the flusher, so the order of a stream is kept. All open batches grow old at the same rate, so the one opened
+first is due first: finding what is due costs the same with one data source as with a thousand.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from gateway.buffer.batch import Batch
+from gateway.buffer.layout import Layout
+from gateway.buffer.records import Item
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """When a batch is sealed: whichever is reached first."""
+
+    rows_max: int = 100_000
+    bytes_max: int = 32 * 1024 * 1024
+    age_seconds_max: float = 1.0
+
+
+@dataclass(slots=True, eq=False)
+class Stream:
+    """The rows of one layout on their way."""
+
+    layout: Layout
+    open: Batch | None = None
+    sealed: deque[Batch] = field(default_factory=deque)
+    taken: Batch | None = None
+    retry_at: float = 0.0  # monotonic; not before
+    urgent: bool = False  # someone waits for the commit
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing open, sealed or taken."""
+        return self.open is None and not self.sealed and self.taken is None
+
+
+class Accumulator:
+    """All streams of one buffer."""
+
+    def __init__(self, limits: BatchLimits) -> None:
+        self._limits = limits
+        self.streams: dict[int, Stream] = {}
+        self._aging: dict[int, Stream] = {}  # streams with an open batch, oldest first
+        self._full: dict[int, Stream] = {}  # streams with something to take whatever its age
+        self.draining = False
+
+    def stream(self, layout: Layout) -> Stream:
+        """Return the stream of `layout`, new if need be."""
+        found = self.streams.get(layout.key)
+        if found is None:
+            found = self.streams[layout.key] = Stream(layout)
+        return found
+
+    def add(self, stream: Stream, item: Item, position: tuple[int, int], now: float) -> Batch:
+        """Put rows into the open batch of `stream`, opened if need be, and return it."""
+        batch = stream.open
+        if batch is None:
+            batch = stream.open = Batch(stream.layout, now, position[0])
+            self._aging[stream.layout.key] = stream
+        batch.add(item, position)
+        if batch.rows >= self._limits.rows_max or batch.bytes >= self._limits.bytes_max:
+            self._full[stream.layout.key] = stream
+        return batch
+
+    def would_overfill(self, stream: Stream, item: Item) -> bool:
+        """Say whether `item` should go to the next batch rather than make this one larger than allowed."""
+        batch = stream.open
+        if batch is None:
+            return False
+        limits = self._limits
+        return batch.rows + item.rows > limits.rows_max or batch.bytes + len(item.body) > limits.bytes_max
+
+    def hurry(self, stream: Stream) -> None:
+        """Let the open batch of `stream` be due now."""
+        stream.urgent = True
+        self._full[stream.layout.key] = stream
+
+    def close_open(self, stream: Stream) -> Batch | None:
+        """Take the open batch out of `stream`, to be sealed by the caller."""
+        batch, stream.open = stream.open, None
+        self._aging.pop(stream.layout.key, None)
+        return batch
+
+    def put_sealed(self, stream: Stream, batch: Batch, first: bool = False) -> None:
+        """Add a sealed batch, behind the others or (a returned one) before them."""
+        if first:
+            stream.sealed.appendleft(batch)
+        else:
+            stream.sealed.append(batch)
+        self._full[stream.layout.key] = stream
+
+    def next_due(self, now: float) -> Stream | None:
+        """Return a stream whose turn it is: it has a full, urgent, sealed or old enough batch and none taken."""
+        for key, stream in self._full.items():
+            if self._may_take(stream, now):
+                del self._full[key]
+                return stream
+        for stream in self._aging.values():
+            if stream.open is None:
+                continue
+            if not self.draining and stream.open.opened_at + self._limits.age_seconds_max > now:
+                return None
+            if self._may_take(stream, now):
+                return stream
+        return None
+
+    def next_wake(self, now: float) -> float | None:
+        """Return the moment (monotonic) at which `next_due` may find something; None if only an event can change it."""
+        moments = [s.retry_at for s in self._full.values() if not self._is_held(s)]
+        for stream in self._aging.values():
+            if stream.open is not None and not self._is_held(stream):
+                moments.append(max(stream.open.opened_at + self._limits.age_seconds_max, stream.retry_at))
+                if stream.retry_at <= now:
+                    break
+        return min(moments, default=None)
+
+    def forget(self, stream: Stream) -> None:
+        """Drop a stream that has nothing left."""
+        if stream.is_empty:
+            self.streams.pop(stream.layout.key, None)
+            self._full.pop(stream.layout.key, None)
+
+    def batches(self) -> list[Batch]:
+        """Return every batch there is."""
+        found = []
+        for stream in self.streams.values():
+            found += [b for b in (stream.taken, *stream.sealed, stream.open) if b is not None]
+        return found
+
+    @staticmethod
+    def _is_held(stream: Stream) -> bool:
+        """Someone works on the batch whose turn it is; they will say when they are done."""
+        return stream.taken is not None or bool(stream.sealed and stream.sealed[0].busy)
+
+    @classmethod
+    def _may_take(cls, stream: Stream, now: float) -> bool:
+        if cls._is_held(stream) or stream.retry_at > now:
+            return False
+        return bool(stream.sealed) or stream.open is not None

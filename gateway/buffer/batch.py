@@ -1,0 +1,135 @@
+"""Batch: rows of one layout that will be inserted together, and the receipts of those who wait for them.
+
+A batch is open (takes rows), sealed (has an id, takes none), taken (an insert runs), and then acked, split or poisoned.
+Its rows are kept as the encoded items of the log; `table` decodes them once, at the insert.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from gateway.buffer.layout import Layout
+from gateway.buffer.records import CODEC_ARROW, CODEC_MSGPACK, Item
+
+
+@dataclass(slots=True)
+class Commit:
+    """One request's wish to hear that its rows are in ClickHouse; resolved when its last batch is done."""
+
+    done: asyncio.Future[None]
+    outstanding: int = 0
+
+    def settle(self) -> None:
+        """One of its batches is done."""
+        self.outstanding -= 1
+        if self.outstanding == 0 and not self.done.done():
+            self.done.set_result(None)
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """Rows of one layout. Owned by the buffer; the flusher holds it between take and ack."""
+
+    layout: Layout
+    opened_at: float  # monotonic
+    first_segment: int
+    id: str = ""
+    items: list[Item] = field(default_factory=list)
+    rows: int = 0
+    bytes: int = 0
+    last_position: tuple[int, int] = (0, 0)
+    attempts: int = 0
+    spilled: bool = False
+    busy: bool = False  # being written to its spill file: not to be taken
+    sealed: asyncio.Future[None] | None = None  # the seal is durable
+    commits: list[Commit] = field(default_factory=list)
+
+    def add(self, item: Item, position: tuple[int, int]) -> None:
+        """Take rows in. The batch must be open."""
+        assert not self.id
+        self.items.append(item)
+        self.rows += item.rows
+        self.bytes += len(item.body)
+        self.last_position = position
+
+    def watch(self, commit: Commit) -> None:
+        """Let `commit` hear when this batch is done."""
+        commit.outstanding += 1
+        self.commits.append(commit)
+
+    def settle(self) -> None:
+        """Tell everyone who waits that the rows are where they belong."""
+        for commit in self.commits:
+            commit.settle()
+        self.commits.clear()
+
+
+def encode_rows(layout: Layout, columns: list[list[Any]], rows: int, arrow_rows_min: int = 64) -> Item:
+    """Return `columns` (columns × rows, canonical values) as one item.
+
+    Args:
+        layout: names and types; `pa.array(column, type)` must hold for every column.
+        columns: not modified.
+        rows: the length of every column.
+        arrow_rows_min: from how many rows on Arrow is the cheaper encoding (measured: about 50).
+    """
+    if rows < arrow_rows_min:
+        return Item(layout.key, rows, CODEC_MSGPACK, _encode_columns(columns))
+    return encode_batch(layout, _record_batch(layout.schema, columns))
+
+
+def encode_batch(layout: Layout, batch: pa.RecordBatch) -> Item:
+    """Return one Arrow record batch of the layout's schema as an item."""
+    return Item(layout.key, batch.num_rows, CODEC_ARROW, batch.serialize().to_pybytes())
+
+
+def table(layout: Layout, items: list[Item]) -> pa.Table:
+    """Return the rows of `items`, in order, as one table of one chunk."""
+    batches: list[pa.RecordBatch] = []
+    columns: list[list[Any]] = []
+    for item in items:
+        if item.codec == CODEC_MSGPACK:
+            decoded = _decode_columns(item.body)
+            if columns:
+                for column, values in zip(columns, decoded, strict=True):
+                    column.extend(values)
+            else:
+                columns = decoded
+            continue
+        if columns:
+            batches.append(_record_batch(layout.schema, columns))
+            columns = []
+        batches.append(pa.ipc.read_record_batch(pa.py_buffer(item.body), layout.schema))
+    if columns:
+        batches.append(_record_batch(layout.schema, columns))
+    return pa.Table.from_batches(batches, schema=layout.schema).combine_chunks()
+
+
+def stream(rows: pa.Table) -> bytes:
+    """Return `rows` as an Arrow IPC stream: the body of one insert."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_table(rows)
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def unstream(body: bytes) -> pa.Table:
+    """Return the rows of an insert's body: what `stream` undoes."""
+    return pa.ipc.open_stream(pa.py_buffer(body)).read_all().combine_chunks()
+
+
+def spilled_batch(layout: Layout, batch_id: str, rows: int, now: float) -> Batch:
+    """Return the sealed batch whose rows lie in the spill file `batch_id`."""
+    return Batch(layout, now, 0, id=batch_id, rows=rows, spilled=True)
+
+
+_encode_columns = msgspec.msgpack.Encoder().encode
+_decode_columns = msgspec.msgpack.Decoder(list[list[Any]]).decode
+
+
+def _record_batch(schema: pa.Schema, columns: list[list[Any]]) -> pa.RecordBatch:
+    arrays = [pa.array(column, kind.type) for column, kind in zip(columns, schema, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)

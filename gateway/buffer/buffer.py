@@ -1,0 +1,518 @@
+"""Buffer: rows in, batches out; durable behind a log, bounded in memory and on disk.
+
+    append   rows of a request go to the log; when the log says they are durable they join their streams
+    take     the next batch whose turn it is, sealed
+    ack      it is in ClickHouse
+    return   it is not; try again not before a moment
+    split    it is replaced by smaller ones
+    poison   it never will be; its rows go, quarantined, where quarantined rows go
+
+Order: rows join their streams in the order of the log, before anyone who waits for the log is told. A seal can
+therefore name its rows by one position.
+
+Memory: sealed batches beyond half the memory limit are spilled, newest first, each to a file that holds the body of its
+insert; the log is then free to forget them. Beyond the whole limit, or beyond the disk budget, append refuses.
+
+One loop, one owner: `server.py` starts, drains and closes it; the flusher calls take, ack, return, split and poison.
+"""
+
+import asyncio
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from gateway.buffer.accumulator import Accumulator, BatchLimits, Stream
+from gateway.buffer.batch import Batch, Commit, spilled_batch, stream, table, unstream
+from gateway.buffer.layout import Layout
+from gateway.buffer.records import Ack, Child, Data, Item, Poison, Record, Seal, Spill, Split, decode, encode
+from gateway.buffer.recovery import Recovered, Replay, split
+from gateway.buffer.spill import LayoutDirectory, SpillDamaged, SpillDirectory
+from gateway.core.clock import Clock
+from gateway.core.errors import Unavailable
+from gateway.core.ids import UlidSequence
+from gateway.telemetry.logs import get_logger
+from gateway.wal.log import Log, LogOptions
+
+_logger = get_logger(__name__)
+
+# What a queued item costs beside its body: the item, its place in two deques.
+_ITEM_BYTES: Final = 200
+
+
+class BufferFull(Unavailable):
+    """No room for more rows now."""
+
+
+@dataclass(frozen=True, slots=True)
+class BufferOptions:
+    """Bounds of one buffer (one per worker)."""
+
+    batch: BatchLimits = field(default_factory=BatchLimits)
+    memory_bytes_max: int = 256 * 1024 * 1024
+    disk_bytes_max: int = 10 * 1024 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class _Staged:
+    position: tuple[int, int]
+    items: list[tuple[Layout, Item]]
+    bytes: int
+    commit: Commit | None
+
+
+@dataclass(slots=True)
+class _Group:
+    """Frames that become durable together: those with the same future."""
+
+    durable: asyncio.Future[None]
+    staged: list[_Staged]
+
+
+class Buffer:
+    """See the module."""
+
+    def __init__(
+        self, log: Log, layouts: LayoutDirectory, spill: SpillDirectory, options: BufferOptions, clock: Clock
+    ) -> None:
+        self._log = log
+        self._layouts = layouts
+        self._spill = spill
+        self._options = options
+        self._clock = clock
+        self._accumulator = Accumulator(options.batch)
+        self._groups: deque[_Group] = deque()  # what is on its way into the log, in its order
+        self._ids = UlidSequence()
+        self._segments: Counter[int] = Counter()  # how many batches and pending deletions need each segment
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._spilling = False
+        self._closing = False
+        self.memory_bytes = 0
+        self.pending_rows: Counter[str] = Counter()  # by data source id, quarantined rows included
+        self.recovered_rows = 0
+        self.damaged_frames = 0
+
+    @classmethod
+    def open(cls, directory: Path, log_options: LogOptions, options: BufferOptions, clock: Clock) -> "Buffer":
+        """Open the log in `directory`, created if need be, and take up what it still owes.
+
+        Raises:
+            LogLocked: another process has it.
+        """
+        log, recovery = Log.open(directory, log_options, clock)
+        layouts = LayoutDirectory(directory / "layouts")
+        buffer = cls(log, layouts, SpillDirectory(directory / "spill"), options, clock)
+        replay = Replay(layouts, clock.monotonic())
+        for position, payload in recovery.frames():
+            replay.take(position, decode(payload))
+        buffer.damaged_frames += len(recovery.damage)
+        for damage in recovery.damage:
+            _logger.error("log.damaged", segment=damage.segment, offset=damage.offset, what=damage.what)
+        buffer._adopt(replay.result)
+        return buffer
+
+    # --- what the ingest side calls ----------------------------------------------------------------------------------
+
+    def append(self, items: list[tuple[Layout, Item]], commit: Commit | None = None) -> asyncio.Future[None]:
+        """Write the rows of one request to the log, all or none; the future is done when they are durable.
+
+        Args:
+            items: at least one.
+            commit: hears when the last of these rows is in ClickHouse; the rows do not wait for their batch to fill.
+
+        Raises:
+            BufferFull, LogFull, LogPoisoned: nothing was kept. The future raises the latter two as well.
+        """
+        size = _ITEM_BYTES
+        for layout, item in items:
+            size += len(item.body)
+            self._layouts.put(layout)
+        if self.memory_bytes + size > self._options.memory_bytes_max:
+            self._relieve()
+            raise BufferFull("Too much is waiting to be stored, try again shortly", 1)
+        if self._log.bytes_on_disk + self._spill.size_bytes + size > self._options.disk_bytes_max:
+            raise BufferFull("The disk budget for rows waiting to be stored is used up, try again later", 5)
+        position, durable = self._log.append(encode(Data([item for _, item in items])))
+        self._stage(durable, _Staged(position, items, size, commit))
+        return durable
+
+    async def wait_for_room(self, seconds: float) -> None:
+        """Return when rows have left, or after `seconds`."""
+        self._room.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._room.wait()
+        except TimeoutError:
+            return
+
+    @property
+    def has_room(self) -> bool:
+        """Would an append of ordinary size be taken now?"""
+        disk = self._log.bytes_on_disk + self._spill.size_bytes
+        return self.memory_bytes < self._options.memory_bytes_max and disk < self._options.disk_bytes_max
+
+    # --- what the flush side calls -----------------------------------------------------------------------------------
+
+    async def take(self) -> Batch | None:
+        """Return the next batch whose turn it is; None when the buffer is closing and nothing is due.
+
+        The batch is sealed and the seal durable.
+        """
+        while True:
+            now = self._clock.monotonic()
+            due = self._accumulator.next_due(now)
+            if due is not None:
+                batch = due.sealed.popleft() if due.sealed else self._seal(due)
+                if batch is None:
+                    continue
+                due.taken = batch
+                due.urgent = False
+                return batch
+            if self._closing:
+                return None
+            await self._sleep_until(self._accumulator.next_wake(now))
+
+    async def body(self, batch: Batch) -> bytes:
+        """Return the body of the insert of a taken batch, once everything it depends on is durable.
+
+        Raises:
+            Unavailable: the log could not make its seal durable; return the batch.
+            SpillDamaged: its file was damaged.
+        """
+        if batch.sealed is not None:
+            await asyncio.shield(batch.sealed)
+        if batch.spilled:
+            return await asyncio.to_thread(self._spill.read, batch.id)
+        if batch.bytes > 256 * 1024:
+            return await asyncio.to_thread(lambda: stream(table(batch.layout, batch.items)))
+        return stream(table(batch.layout, batch.items))
+
+    async def ack(self, batch: Batch) -> None:
+        """Record that a taken batch is in ClickHouse; durable when this returns, so that its stream may go on."""
+        await self._finish(batch, Ack(batch.id))
+
+    def return_(self, batch: Batch, retry_at: float) -> None:
+        """Put a taken batch back, to be taken again not before `retry_at` (monotonic)."""
+        owner = self._owner(batch)
+        owner.taken = None
+        owner.retry_at = retry_at
+        self._accumulator.put_sealed(owner, batch, first=True)
+        self._wake.set()
+
+    async def split(self, batch: Batch, cut: int) -> None:
+        """Replace a taken batch by its rows before `cut` and those from `cut` on, to be taken in that order."""
+        ids = [self._ids.next(self._clock.now()), self._ids.next(self._clock.now())]
+        cuts = [Child(ids[0], 0, cut), Child(ids[1], cut, batch.rows)]
+        children = [] if batch.spilled else split(batch, cuts)
+        position = await self._log_control(Split(batch.id, cuts))
+        if batch.spilled:
+            self._segments[position[0]] += 1
+            await asyncio.to_thread(self._spill.split, batch.id, cuts)
+            self._forget_segment(position[0])
+            children = [spilled_batch(batch.layout, c.batch, c.stop - c.start, self._clock.monotonic()) for c in cuts]
+        else:
+            for child in children:
+                self._segments[child.first_segment] += 1
+            self.memory_bytes += sum(c.bytes for c in children) - batch.bytes
+            self._forget_segment(batch.first_segment)
+        self._replace(batch, children)
+
+    def _replace(self, batch: Batch, children: list[Batch]) -> None:
+        owner = self._owner(batch)
+        owner.taken = None
+        for commit in batch.commits:
+            for child in children:
+                child.watch(commit)
+            commit.settle()
+        for child in reversed(children):
+            self._accumulator.put_sealed(owner, child, first=True)
+        self._wake.set()
+
+    async def rows(self, batch: Batch) -> pa.Table:
+        """Return the rows of a taken batch."""
+        if batch.spilled:
+            return unstream(await asyncio.to_thread(self._spill.read, batch.id))
+        return table(batch.layout, batch.items)
+
+    async def poison(self, batch: Batch, quarantined: list[tuple[Layout, Item]]) -> None:
+        """Give up on a taken batch: its rows go, as `quarantined`, to the quarantine; one frame does both."""
+        for layout, _ in quarantined:
+            self._layouts.put(layout)
+        await self._finish(batch, Poison(batch.id, [item for _, item in quarantined]), quarantined)
+
+    # --- life --------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_empty(self) -> bool:
+        """Is every row that came in, in ClickHouse?"""
+        return not self._accumulator.streams and not self._groups
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes of the log and of spilled batches."""
+        return self._log.bytes_on_disk + self._spill.size_bytes
+
+    def oldest_age_seconds(self) -> float:
+        """Return the age of the oldest row that is not in ClickHouse, 0 if there is none."""
+        opened = [b.opened_at for b in self._accumulator.batches()]
+        return self._clock.monotonic() - min(opened) if opened else 0.0
+
+    def drain(self) -> None:
+        """Let everything be due at once; `take` returns None when nothing is left to take."""
+        self._accumulator.draining = True
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Let `take` return None now."""
+        self._closing = True
+        self._wake.set()
+
+    async def aclose(self) -> None:
+        """Sync and let go of the log. What is not acked is found again by the next `open`."""
+        self.stop()
+        await self._log.aclose()
+
+    # --- rows join their streams -------------------------------------------------------------------------------------
+
+    def _stage(self, durable: asyncio.Future[None], staged: _Staged) -> None:
+        self.memory_bytes += staged.bytes
+        if durable.done() and not self._groups:
+            self._settle(durable, staged)
+        elif self._groups and self._groups[-1].durable is durable:
+            self._groups[-1].staged.append(staged)
+        else:
+            self._groups.append(_Group(durable, [staged]))
+            # Invariant: added before anyone awaits the future, so rows join before anyone is told they are durable.
+            durable.add_done_callback(self._settle_groups)
+
+    def _settle_groups(self, _: asyncio.Future[None]) -> None:
+        while self._groups and self._groups[0].durable.done():
+            group = self._groups.popleft()
+            for staged in group.staged:
+                self._settle(group.durable, staged)
+        self._wake.set()
+
+    def _settle(self, durable: asyncio.Future[None], staged: _Staged) -> None:
+        if durable.cancelled() or durable.exception() is not None:
+            self.memory_bytes -= staged.bytes
+            return
+        now = self._clock.monotonic()
+        for layout, item in staged.items:
+            self._put(layout, item, staged.position, now, staged.commit)
+        if self.memory_bytes * 2 > self._options.memory_bytes_max:
+            self._relieve()
+
+    def _put(
+        self, layout: Layout, item: Item, position: tuple[int, int], now: float, commit: Commit | None = None
+    ) -> None:
+        owner = self._accumulator.stream(layout)
+        if self._accumulator.would_overfill(owner, item):
+            self._seal_behind(owner)
+        was_open = owner.open is not None
+        batch = self._accumulator.add(owner, item, position, now)
+        if not was_open:
+            self._segments[batch.first_segment] += 1
+        self.pending_rows[layout.datasource_id] += item.rows
+        if commit is not None:
+            batch.watch(commit)
+            self._accumulator.hurry(owner)
+
+    # --- batches -----------------------------------------------------------------------------------------------------
+
+    def _seal(self, owner: Stream) -> Batch | None:
+        batch = self._accumulator.close_open(owner)
+        if batch is None:
+            return None
+        batch.id = self._ids.next(self._clock.now())
+        record = Seal(batch.id, batch.layout.key, *batch.last_position)
+        _, batch.sealed = self._log.append(encode(record))
+        batch.sealed.add_done_callback(_retrieve)
+        return batch
+
+    def _seal_behind(self, owner: Stream) -> None:
+        batch = self._seal(owner)
+        if batch is not None:
+            self._accumulator.put_sealed(owner, batch)
+
+    async def _finish(self, batch: Batch, record: Record, quarantined: list[tuple[Layout, Item]] | None = None) -> None:
+        position = await self._log_control(record, quarantined)
+        owner = self._owner(batch)
+        owner.taken = None
+        owner.retry_at = 0.0
+        if owner.sealed:
+            self._accumulator.put_sealed(owner, owner.sealed.pop())
+        if batch.spilled:
+            self._segments[position[0]] += 1
+            await asyncio.to_thread(self._spill.remove, batch.id)
+            self._forget_segment(position[0])
+        else:
+            self.memory_bytes -= batch.bytes + _ITEM_BYTES * len(batch.items)
+            self._forget_segment(batch.first_segment)
+        self._count_out(batch)
+        self._accumulator.forget(owner)
+        batch.settle()
+        self._wake.set()
+        self._room.set()
+
+    async def _log_control(self, record: Record, rows: list[tuple[Layout, Item]] | None = None) -> tuple[int, int]:
+        """Write a control record; durable when this returns, however long the disk takes to have room for it.
+
+        Rows that the record carries join their streams like those of a request, in the order of the log.
+        """
+        delay = 0.1
+        size = sum(len(item.body) + _ITEM_BYTES for _, item in rows or [])
+        while True:
+            try:
+                position, durable = self._log.append(encode(record))
+                if rows:
+                    self._stage(durable, _Staged(position, rows, size, None))
+                await asyncio.shield(durable)
+            except Unavailable as error:
+                _logger.warning("log.control_record_delayed", error=str(error))
+                await self._clock.sleep(delay)
+                delay = min(delay * 2, 5.0)
+            else:
+                return position
+
+    def _owner(self, batch: Batch) -> Stream:
+        return self._accumulator.streams[batch.layout.key]
+
+    def _count_out(self, batch: Batch) -> None:
+        datasource = batch.layout.datasource_id
+        self.pending_rows[datasource] -= batch.rows
+        if self.pending_rows[datasource] <= 0:
+            del self.pending_rows[datasource]
+
+    def _forget_segment(self, segment: int) -> None:
+        self._segments[segment] -= 1
+        if self._segments[segment] <= 0:
+            del self._segments[segment]
+        needed = [self._log.segment, *self._segments]
+        if self._groups:
+            needed.append(self._groups[0].staged[0].position[0])
+        self._log.release(min(needed))
+
+    async def _sleep_until(self, moment: float | None) -> None:
+        self._wake.clear()
+        waited = None if moment is None else max(moment - self._clock.monotonic(), 0.0)
+        try:
+            async with asyncio.timeout(waited):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    # --- memory ------------------------------------------------------------------------------------------------------
+
+    def _relieve(self) -> None:
+        """Begin to move batches from memory to files, if that is not going on already."""
+        if not self._spilling:
+            self._spilling = True
+            self._wake.set()
+
+    async def spill_forever(self) -> None:
+        """Move batches to files whenever memory asks for it. Runs beside the flusher, in its task group."""
+        while not self._closing:
+            if not self._spilling:
+                await self._clock.sleep(0.05)
+                continue
+            batch = self._next_to_spill()
+            if batch is None or not await self._spill_one(batch):
+                self._spilling = False
+                await self._clock.sleep(0.2)
+            elif self.memory_bytes * 4 < self._options.memory_bytes_max:
+                self._spilling = False
+
+    def _next_to_spill(self) -> Batch | None:
+        """Return the newest batch that could be spilled; the largest open one, sealed for it, if no other is left."""
+        streams = self._accumulator.streams.values()
+        sealed = [b for owner in streams for b in owner.sealed if not b.spilled and not b.busy]
+        if sealed:
+            return max(sealed, key=lambda b: b.id)
+        largest = max(
+            (o for o in streams if o.open is not None), key=lambda o: o.open.bytes if o.open else 0, default=None
+        )
+        if largest is None:
+            return None
+        self._seal_behind(largest)
+        return largest.sealed[-1]
+
+    async def _spill_one(self, batch: Batch) -> bool:
+        batch.busy = True
+        try:
+            body = await self.body(batch)
+            await asyncio.to_thread(self._spill.write, batch.id, batch.layout.key, batch.rows, body)
+            await self._log_control(Spill(batch.id))
+        except (OSError, Unavailable) as error:
+            _logger.warning("buffer.spill_failed", error=str(error))
+            return False
+        else:
+            self.memory_bytes -= batch.bytes + _ITEM_BYTES * len(batch.items)
+            batch.items, batch.spilled = [], True
+            self._forget_segment(batch.first_segment)
+            self._room.set()
+            return True
+        finally:
+            batch.busy = False
+            self._wake.set()
+
+    # --- taking up a log ---------------------------------------------------------------------------------------------
+
+    def _adopt(self, recovered: Recovered) -> None:
+        now = self._clock.monotonic()
+        for batch in recovered.batches.values():
+            self._adopt_batch(batch)
+        for key, items in recovered.loose.items():
+            layout = self._layouts.get(key)
+            for position, item in items:
+                assert layout is not None
+                self._put(layout, item, position, now)
+                self.memory_bytes += len(item.body) + _ITEM_BYTES
+        for parent, children in recovered.file_splits.items():
+            if self._spill.has(parent):
+                self._spill.split(parent, children)
+        known = set(recovered.batches)
+        for batch_id in self._spill.ids():
+            if batch_id in known:
+                if not recovered.batches[batch_id].spilled:
+                    self._spill.remove(batch_id)
+            else:
+                self._adopt_spilled(batch_id)
+        self.recovered_rows = sum(self.pending_rows.values())
+
+    def _adopt_batch(self, batch: Batch) -> None:
+        self._accumulator.put_sealed(self._accumulator.stream(batch.layout), batch)
+        self.pending_rows[batch.layout.datasource_id] += batch.rows
+        if not batch.spilled:
+            self._segments[batch.first_segment] += 1
+            self.memory_bytes += batch.bytes + _ITEM_BYTES * len(batch.items)
+
+    def _adopt_spilled(self, batch_id: str) -> None:
+        try:
+            key, rows = self._spill.head(batch_id)
+            layout = self._layouts.get(key)
+        except SpillDamaged:
+            layout = None
+        if layout is None:
+            self.damaged_frames += 1
+            _logger.error("buffer.spill_unreadable", batch=batch_id)
+            return
+        batch = spilled_batch(layout, batch_id, rows, self._clock.monotonic())
+        owner = self._accumulator.stream(layout)
+        _insert_in_order(owner.sealed, batch)
+        self._accumulator.put_sealed(owner, owner.sealed.pop())
+        self.pending_rows[layout.datasource_id] += rows
+
+
+def _insert_in_order(sealed: deque[Batch], batch: Batch) -> None:
+    """Put `batch` back among `sealed` by its id: ids sort by the time of their seals."""
+    place = sum(1 for other in sealed if other.id < batch.id)
+    sealed.insert(place, batch)
+
+
+def _retrieve(future: asyncio.Future[None]) -> None:
+    """Look at a future's exception, so that nobody is warned: who needs it awaits the future as well."""
+    if not future.cancelled():
+        future.exception()

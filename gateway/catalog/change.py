@@ -1,0 +1,362 @@
+"""Change: every way the record changes. One `Change` is one transaction: all of it happens, or none.
+
+`CatalogStore.change()` makes it, and holds the one write lock until the block ends. So what a method reads stays true
+until then, and its checks cannot be overtaken; the constraints of the tables are the second fence. Keep the block
+short: no I/O elsewhere inside it.
+
+Not here: whether the caller may (`auth`), whether a schema is one (`schema`), the tables in ClickHouse (`control`),
+which are made before the data source is recorded and dropped after it is forgotten.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from sqlalchemy import Row, Table, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.catalog import rows, tables
+from gateway.catalog.database import translated
+from gateway.catalog.models import BuiltinToken, Datasource, Definition, Origin, Token, Workspace
+from gateway.catalog.names import NameTaken, check_name, check_text, check_token_name
+from gateway.core import ids
+from gateway.core.errors import Conflict, NotFound
+
+# The user of a gateway that has no accounts of its own; clients look for the token of this name.
+USER_EMAIL: Final = "local_testing@tinybird.co"
+
+# What a new workspace has: name, scope, role. The last is an ordinary token.
+_TOKENS_OF_A_WORKSPACE: Final = (
+    ("workspace admin token", "ADMIN", BuiltinToken.WORKSPACE_ADMIN),
+    (f"admin {USER_EMAIL}", "ADMIN_USER", BuiltinToken.ADMIN),
+    ("create datasource token", "DATASOURCES:CREATE", None),
+)
+
+
+_BY_A_CLIENT: Final = Origin()
+_BY_US: Final = Origin("T")
+
+
+class Change:
+    """The changes of one transaction, in order."""
+
+    def __init__(self, connection: AsyncConnection, version: int, now: float) -> None:
+        """Change through `connection`, as number `version`, at the Unix time `now`."""
+        self._connection = connection
+        self._version = version
+        self._now = now
+
+    # Workspaces
+
+    async def create_workspace(self, name: str) -> Workspace:
+        """Create a workspace with the tokens every workspace has.
+
+        Raises:
+            InvalidRequest: the name is not one.
+            NameTaken: there is one of that name.
+        """
+        await self._check_workspace_name(name)
+        workspace_id = ids.new_uuid()
+        workspace = Workspace(workspace_id, name, Workspace.database_of(workspace_id), self._now)
+        await self._insert(tables.workspaces, rows.row_of_workspace(workspace))
+        for token_name, scope, builtin in _TOKENS_OF_A_WORKSPACE:
+            await self._insert_token(workspace_id, token_name, (scope,), builtin=builtin)
+        return workspace
+
+    async def create_first_workspace(self, name: str) -> None:
+        """Create the workspace that holds the account's own token, unless there is one already."""
+        is_user_token = tables.tokens.c.builtin == BuiltinToken.USER
+        if await self._find(select(tables.tokens.c.id).where(is_user_token)) is not None:
+            return
+        workspace = await self.create_workspace(name)
+        await self._insert_token(workspace.id, f"user {USER_EMAIL}", ("ADMIN_USER",), builtin=BuiltinToken.USER)
+
+    async def rename_workspace(self, workspace_id: str, name: str) -> Workspace:
+        """Give a workspace another name.
+
+        Raises:
+            NotFound: there is no such workspace.
+            InvalidRequest: the name is not one.
+            NameTaken: there is one of that name.
+        """
+        workspace = rows.workspace_of(await self._row(tables.workspaces, workspace_id, "Workspace"))
+        if name != workspace.name:
+            await self._check_workspace_name(name)
+        renamed = replace(workspace, name=name)
+        await self._update(tables.workspaces, rows.row_of_workspace(renamed))
+        return renamed
+
+    async def drop_workspace(self, workspace_id: str) -> None:
+        """Forget a workspace and all that is in it.
+
+        Raises:
+            NotFound: there is no such workspace.
+            Conflict: it is the first one, which holds the account's own token.
+        """
+        await self._row(tables.workspaces, workspace_id, "Workspace")
+        token = tables.tokens.c
+        query = select(token.id).where(token.workspace_id == workspace_id, token.builtin == BuiltinToken.USER)
+        if await self._find(query) is not None:
+            raise Conflict("The first workspace of an installation can not be deleted")
+        await self._delete(tables.workspaces, workspace_id)
+
+    # Data sources
+
+    async def create_datasource(
+        self, workspace_id: str, definition: Definition, datasource_id: str | None = None
+    ) -> Datasource:
+        """Record a data source; `datasource_id` is the id its tables were made under, a new one if absent.
+
+        Raises:
+            NotFound: there is no such workspace.
+            InvalidRequest: the name is not one.
+            NameTaken: something in the workspace has that name.
+        """
+        await self._row(tables.workspaces, workspace_id, "Workspace")
+        await self._check_resource_name(workspace_id, definition.name)
+        datasource = Datasource(
+            id=datasource_id or ids.datasource_id(),
+            workspace_id=workspace_id,
+            name=definition.name,
+            description=definition.description,
+            schema_text=definition.schema_text,
+            engine_options=definition.engine_options,
+            indexes=definition.indexes,
+            type=definition.type,
+            version=1,
+            tags=definition.tags,
+            created_at=self._now,
+            updated_at=self._now,
+        )
+        await self._insert(tables.datasources, rows.row_of_datasource(datasource))
+        return datasource
+
+    async def update_datasource(
+        self,
+        datasource_id: str,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        type: str | None = None,  # noqa: A002  the wire's word
+    ) -> Datasource:
+        """Change what is said about a data source; None keeps what is. Its `version` stays.
+
+        Raises:
+            NotFound: there is no such data source.
+            InvalidRequest: the name is not one.
+            NameTaken: something in the workspace has that name.
+        """
+        old = rows.datasource_of(await self._row(tables.datasources, datasource_id, "Data Source"))
+        if name is not None and name != old.name:
+            await self._check_resource_name(old.workspace_id, name)
+        new = replace(
+            old,
+            name=old.name if name is None else name,
+            description=old.description if description is None else description,
+            tags=old.tags if tags is None else tags,
+            type=old.type if type is None else type,
+            updated_at=self._now,
+        )
+        await self._update(tables.datasources, rows.row_of_datasource(new))
+        return new
+
+    async def alter_datasource(
+        self,
+        datasource_id: str,
+        *,
+        from_version: int,
+        schema_text: str | None = None,
+        engine_options: Mapping[str, str] | None = None,
+        indexes: tuple[str, ...] | None = None,
+    ) -> Datasource:
+        """Change what a data source is; None keeps what is. Its `version` grows by one.
+
+        `from_version` is the version the caller looked at when it decided what to alter.
+
+        Raises:
+            NotFound: there is no such data source.
+            Conflict: somebody altered it since.
+        """
+        old = rows.datasource_of(await self._row(tables.datasources, datasource_id, "Data Source"))
+        if old.version != from_version:
+            raise Conflict(f'Data Source "{old.name}" was altered at the same time; look again and repeat it')
+        new = replace(
+            old,
+            schema_text=old.schema_text if schema_text is None else schema_text,
+            engine_options=old.engine_options if engine_options is None else engine_options,
+            indexes=old.indexes if indexes is None else indexes,
+            version=old.version + 1,
+            updated_at=self._now,
+        )
+        await self._update(tables.datasources, rows.row_of_datasource(new))
+        return new
+
+    async def drop_datasource(self, datasource_id: str) -> None:
+        """Forget a data source. Scopes that name its id stay, and grant nothing: ids are not used twice.
+
+        Raises:
+            NotFound: there is no such data source.
+        """
+        await self._row(tables.datasources, datasource_id, "Data Source")
+        await self._delete(tables.datasources, datasource_id)
+
+    # Tokens
+
+    async def create_token(
+        self,
+        workspace_id: str,
+        name: str,
+        scopes: tuple[str, ...],
+        *,
+        description: str = "",
+        origin: Origin = _BY_A_CLIENT,
+    ) -> Token:
+        """Record a token; `scopes` are scope strings with resources by id.
+
+        Raises:
+            NotFound: there is no such workspace.
+            InvalidRequest: the name is empty, or too long.
+            NameTaken: a token of the workspace has that name.
+        """
+        await self._row(tables.workspaces, workspace_id, "Workspace")
+        await self._check_token_name(workspace_id, name)
+        return await self._insert_token(workspace_id, name, scopes, origin=origin, description=description)
+
+    async def update_token(
+        self,
+        token_id: str,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        scopes: tuple[str, ...] | None = None,
+    ) -> Token:
+        """Change a token; None keeps what is, and `scopes` replace the old ones. Its string stays.
+
+        Raises:
+            NotFound: there is no such token.
+            InvalidRequest: the name is empty, or too long.
+            NameTaken: a token of the workspace has that name.
+            Conflict: it came with the workspace, and other scopes were given.
+        """
+        old = rows.token_of(await self._row(tables.tokens, token_id, "Token"))
+        if old.builtin and scopes not in (None, old.scopes):
+            raise Conflict(f'The scopes of "{old.name}" can not be changed')
+        if name is not None and name != old.name:
+            await self._check_token_name(old.workspace_id, name)
+        new = replace(
+            old,
+            name=old.name if name is None else name,
+            description=old.description if description is None else description,
+            scopes=old.scopes if scopes is None else scopes,
+        )
+        await self._update(tables.tokens, rows.row_of_token(new))
+        return new
+
+    async def refresh_token(self, token_id: str) -> Token:
+        """Give a token another string; the old one stops working.
+
+        Raises:
+            NotFound: there is no such token.
+        """
+        old = rows.token_of(await self._row(tables.tokens, token_id, "Token"))
+        new = replace(old, secret_version=old.secret_version + 1)
+        await self._update(tables.tokens, rows.row_of_token(new))
+        return new
+
+    async def drop_token(self, token_id: str) -> None:
+        """Forget a token.
+
+        Raises:
+            NotFound: there is no such token.
+            Conflict: it came with the workspace.
+        """
+        token = rows.token_of(await self._row(tables.tokens, token_id, "Token"))
+        if token.builtin:
+            raise Conflict(f'"{token.name}" can not be deleted')
+        await self._delete(tables.tokens, token_id)
+
+    # What all of them stand on
+
+    async def _insert_token(
+        self,
+        workspace_id: str,
+        name: str,
+        scopes: tuple[str, ...],
+        *,
+        origin: Origin = _BY_US,
+        builtin: BuiltinToken | None = None,
+        description: str = "",
+    ) -> Token:
+        token = Token(
+            id=ids.new_uuid(),
+            workspace_id=workspace_id,
+            name=name,
+            description=description,
+            scopes=scopes,
+            origin=origin,
+            secret_version=1,
+            builtin=builtin,
+            created_at=self._now,
+        )
+        await self._insert(tables.tokens, rows.row_of_token(token))
+        return token
+
+    async def _check_workspace_name(self, name: str) -> None:
+        check_name(name, "Workspace")
+        if await self._find(select(tables.workspaces.c.id).where(tables.workspaces.c.name == name)) is not None:
+            raise NameTaken(f'Workspace "{name}" already exists')
+
+    async def _check_resource_name(self, workspace_id: str, name: str) -> None:
+        check_name(name, "Data Source")
+        # Data sources and pipes share their names; a table of pipes is to be asked here too.
+        column = tables.datasources.c
+        query = select(column.id).where(column.workspace_id == workspace_id, column.name == name)
+        if await self._find(query) is not None:
+            raise NameTaken(f'Data Source "{name}" already exists')
+
+    async def _check_token_name(self, workspace_id: str, name: str) -> None:
+        check_token_name(name)
+        column = tables.tokens.c
+        if (
+            await self._find(select(column.id).where(column.workspace_id == workspace_id, column.name == name))
+            is not None
+        ):
+            raise NameTaken(f'Token "{name}" already exists')
+
+    async def _row(self, table: Table, resource_id: str, what: str) -> Row[Any]:
+        row = await self._find(select(table).where(table.c.id == resource_id))
+        if row is None:
+            raise NotFound(f'{what} "{resource_id}" does not exist')
+        return row
+
+    async def _find(self, query: Any) -> Row[Any] | None:
+        with translated():
+            return (await self._connection.execute(query)).first()
+
+    async def _insert(self, table: Table, row: dict[str, Any]) -> None:
+        with translated():
+            await self._connection.execute(insert(table).values(**_checked(row), changed_version=self._version))
+
+    async def _update(self, table: Table, row: dict[str, Any]) -> None:
+        with translated():
+            change = update(table).where(table.c.id == row["id"])
+            await self._connection.execute(change.values(**_checked(row), changed_version=self._version))
+
+    async def _delete(self, table: Table, resource_id: str) -> None:
+        """Delete a row, leave a tombstone, and clear away tombstones no reader needs."""
+        stones = tables.catalog_tombstones
+        oldest = self._version - tables.TOMBSTONE_VERSIONS_MAX
+        row = {"id": resource_id, "kind": table.name, "changed_version": self._version}
+        is_cleared = (stones.c.changed_version < oldest) | (stones.c.id == resource_id)
+        with translated():
+            await self._connection.execute(delete(table).where(table.c.id == resource_id))
+            await self._connection.execute(delete(stones).where(is_cleared))
+            await self._connection.execute(insert(stones).values(**row))
+
+
+def _checked(row: dict[str, Any]) -> dict[str, Any]:
+    for column, value in row.items():
+        if isinstance(value, str):
+            check_text(column.replace("_", " "), value)
+    return row

@@ -1,0 +1,189 @@
+"""Database: one engine for SQLite and PostgreSQL: who waits for whom, who sees what, and what their errors mean.
+
+|                   | SQLite                                     | PostgreSQL                                |
+|-------------------|--------------------------------------------|-------------------------------------------|
+| a reader sees     | one moment (WAL)                           | one moment (REPEATABLE READ)              |
+| writers are serial| by the write lock, taken at BEGIN          | by the lock of `catalog_version`'s row    |
+| the first creation| under the same write lock                  | under an advisory lock                    |
+| a writer waits    | `LOCK_WAIT_SECONDS_MAX`, then `Unavailable`| the same                                  |
+| after a commit    | on disk (`synchronous=FULL`)               | on disk, as the server is configured      |
+
+Foreign exceptions end here: whoever uses a connection does so inside `translated()`.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final
+
+import aiosqlite
+from sqlalchemy import Connection, event, insert, inspect, select, text, update
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from gateway.catalog import tables
+from gateway.core.clock import Clock
+from gateway.core.errors import Conflict, Internal, Unavailable
+
+# Changes are small and few: ten seconds of waiting for the others means that one of them hangs.
+LOCK_WAIT_SECONDS_MAX: Final = 10
+
+# SQLite does not wait for the lock under which a file changes to WAL; so we do, in steps of this.
+_WAL_RETRY_SECONDS: Final = 0.05
+
+# Reads are short; a worker needs one connection for its poll and few for the control plane.
+_CONNECTIONS_MAX: Final = 4
+
+# Any number, the same for every process of every version: "the catalog is being created".
+_CREATION_LOCK: Final = 0x51_01_CE
+
+
+class IncompatibleCatalog(Internal):
+    """The database was made by a version of the gateway whose layout this one does not know."""
+
+
+class Database:
+    """The engine and its connections. Owns them; `aclose` lets them go."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        """Take the database at `url`, as `CatalogStore.open` describes it; nothing is opened yet."""
+        self._url = make_url(url)
+        self._clock = clock
+        self._is_sqlite = self._url.get_backend_name() == "sqlite"
+        self._engine = _sqlite_engine(self._url) if self._is_sqlite else _postgresql_engine(self._url)
+
+    async def prepare(self) -> None:
+        """Create the tables if there are none. Many processes may do so at the same time.
+
+        Raises:
+            IncompatibleCatalog: there are tables, of another layout.
+            Unavailable: the database does not answer.
+        """
+        if self._is_sqlite:
+            await self._enter_wal()
+        async with self._transaction(writes=True) as connection:
+            with translated():
+                if not self._is_sqlite:
+                    await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _CREATION_LOCK})
+                await connection.run_sync(_create_once)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection whose statements all see the database as it was at the first of them."""
+        async with self._transaction(writes=False) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[tuple[AsyncConnection, int]]:
+        """Give a connection that excludes all other writers, and the count of this change.
+
+        What was written is committed when the block ends, and undone if it raises.
+        """
+        bump = update(tables.catalog_version).values(version=tables.catalog_version.c.version + 1)
+        async with self._transaction(writes=True) as connection:
+            with translated():
+                version = (await connection.execute(bump.returning(tables.catalog_version.c.version))).scalar_one()
+            yield connection, version
+
+    async def aclose(self) -> None:
+        """Close every connection. Safe twice."""
+        await self._engine.dispose()
+
+    async def _enter_wal(self) -> None:
+        """Put the file into WAL mode, which it keeps: readers and the writer then do not wait for each other."""
+        deadline = self._clock.monotonic() + LOCK_WAIT_SECONDS_MAX
+        while True:
+            try:
+                async with aiosqlite.connect(self._url.database or "", timeout=LOCK_WAIT_SECONDS_MAX) as connection:
+                    await connection.execute("PRAGMA journal_mode=WAL")
+            except aiosqlite.OperationalError as error:
+                if "locked" not in str(error) or self._clock.monotonic() > deadline:
+                    raise _unavailable() from error
+                await self._clock.sleep(_WAL_RETRY_SECONDS)
+            else:
+                return
+
+    @asynccontextmanager
+    async def _transaction(self, *, writes: bool) -> AsyncIterator[AsyncConnection]:
+        options: dict[str, Any] = {"writes": writes}
+        if not (self._is_sqlite or writes):
+            options["isolation_level"] = "REPEATABLE READ"
+        with translated():
+            connection = await self._engine.connect()
+        try:
+            with translated():
+                await connection.execution_options(**options)
+            yield connection
+            with translated():
+                await connection.commit()
+        finally:
+            await connection.close()
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the driver's errors into ours.
+
+    Raises:
+        Conflict: a constraint says no.
+        Unavailable: the database does not answer, or somebody holds it for too long.
+    """
+    try:
+        yield
+    except IntegrityError as error:
+        raise Conflict("The change does not go with what exists; look again and repeat it") from error
+    except (ProgrammingError, DataError):
+        raise  # our mistake, and shown as one
+    except (DBAPIError, PoolTimeout, OSError) as error:
+        raise _unavailable() from error
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable("The metadata database does not answer; try again")
+
+
+def _sqlite_engine(url: URL) -> AsyncEngine:
+    engine = create_async_engine(
+        url, pool_size=_CONNECTIONS_MAX, max_overflow=0, connect_args={"timeout": LOCK_WAIT_SECONDS_MAX}
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def set_up(connection: Any, _record: Any) -> None:
+        # The driver would begin transactions by itself, late and without the write lock; `begin` below does it instead.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A transaction that starts as a reader and then writes fails at once if another wrote in between.
+        writes = connection.get_execution_options().get("writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgresql_engine(url: URL) -> AsyncEngine:
+    settings = {"lock_timeout": f"{LOCK_WAIT_SECONDS_MAX}s", "application_name": "sluice"}
+    return create_async_engine(
+        url,
+        pool_size=_CONNECTIONS_MAX,
+        max_overflow=0,
+        pool_pre_ping=True,  # a server that was restarted is met again without one failed request
+        connect_args={"server_settings": settings, "timeout": LOCK_WAIT_SECONDS_MAX, "command_timeout": 30},
+    )
+
+
+def _create_once(connection: Connection) -> None:
+    if not inspect(connection).has_table(tables.catalog_schema.name):
+        tables.metadata.create_all(connection, checkfirst=False)
+        connection.execute(insert(tables.catalog_schema).values(version=tables.SCHEMA_VERSION))
+        connection.execute(insert(tables.catalog_version).values(version=0))
+    found = connection.execute(select(tables.catalog_schema.c.version)).scalar_one()
+    if found != tables.SCHEMA_VERSION:
+        raise IncompatibleCatalog(
+            f"The metadata database has layout {found}, this version knows layout {tables.SCHEMA_VERSION}"
+        )

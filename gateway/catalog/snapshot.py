@@ -1,0 +1,250 @@
+"""Snapshot: the record in memory, and `Catalog`, which keeps it fresh.
+
+A `Snapshot` never changes. A newer one is made from it and from what changed, and shares with it every object that did
+not; one changed token among 100 000 costs a copy of one dictionary, not a load.
+
+`Catalog` asks the database how far it is every `poll_seconds`, and whenever somebody waits in `refresh`. If the
+database does not answer, the last snapshot stays in use: it is old, not wrong, and events keep being taken.
+"""
+
+import asyncio
+import math
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+import structlog
+
+from gateway.catalog.models import BuiltinToken, Datasource, Token, Workspace
+from gateway.core.clock import Clock
+from gateway.core.errors import Unavailable
+
+_log = structlog.get_logger(__name__)
+
+_Resource = TypeVar("_Resource", Workspace, Datasource, Token)
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Something that was dropped: the name of its table, and its id."""
+
+    kind: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What happened up to `version`: since an earlier one, or, if complete, since the beginning.
+
+    What is in a dropped workspace is gone with it, and not listed.
+    """
+
+    version: int
+    is_complete: bool = False
+    workspaces: tuple[Workspace, ...] = ()
+    datasources: tuple[Datasource, ...] = ()
+    tokens: tuple[Token, ...] = ()
+    gone: tuple[Gone, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that exists, at one moment. The mappings are not to be modified."""
+
+    version: int = -1
+    workspaces: Mapping[str, Workspace] = field(default_factory=dict)
+    datasources: Mapping[str, Datasource] = field(default_factory=dict)
+    tokens: Mapping[str, Token] = field(default_factory=dict)
+    _workspaces_by_name: Mapping[str, Workspace] = field(default_factory=dict, repr=False)
+    _datasources_by_name: Mapping[tuple[str, str], Datasource] = field(default_factory=dict, repr=False)
+    _builtin_tokens: Mapping[tuple[str, BuiltinToken], Token] = field(default_factory=dict, repr=False)
+
+    def workspace(self, name_or_id: str) -> Workspace | None:
+        """Return a workspace, or None."""
+        return self._workspaces_by_name.get(name_or_id) or self.workspaces.get(name_or_id)
+
+    def datasource(self, workspace_id: str, name_or_id: str) -> Datasource | None:
+        """Return a data source of this workspace, or None; never one of another workspace."""
+        found = self._datasources_by_name.get((workspace_id, name_or_id))
+        if found is None:
+            found = self.datasources.get(name_or_id)
+            if found is not None and found.workspace_id != workspace_id:
+                return None
+        return found
+
+    def datasources_of(self, workspace_id: str) -> list[Datasource]:
+        """Return the data sources of a workspace, in the order of their names; looks at all there are."""
+        mine = (datasource for datasource in self.datasources.values() if datasource.workspace_id == workspace_id)
+        return sorted(mine, key=lambda datasource: datasource.name)
+
+    def builtin_token(self, workspace_id: str, role: BuiltinToken) -> Token | None:
+        """Return the token a workspace came with, or None if there is no such workspace."""
+        return self._builtin_tokens.get((workspace_id, role))
+
+    def user_token(self) -> Token | None:
+        """Return the account's own token; its workspace is the first one. None only before the first load."""
+        return next((token for (_, role), token in self._builtin_tokens.items() if role is BuiltinToken.USER), None)
+
+    def after(self, changes: Changes) -> "Snapshot":
+        """Return the snapshot after `changes`; equal objects stay the same objects."""
+        if changes.version == self.version and not changes.is_complete:
+            return self
+        gone: dict[str, set[str]] = {"workspaces": set(), "datasources": set(), "tokens": set()}
+        for each in changes.gone:
+            gone[each.kind].add(each.id)
+        dropped, whole = gone["workspaces"], changes.is_complete
+        workspaces = _merged(self.workspaces, changes.workspaces, dropped, dropped, is_complete=whole)
+        datasources = _merged(self.datasources, changes.datasources, gone["datasources"], dropped, is_complete=whole)
+        tokens = _merged(self.tokens, changes.tokens, gone["tokens"], dropped, is_complete=whole)
+        # A built-in token goes only with its workspace, so the others need not be looked through again.
+        kept = {} if whole else {key: token for key, token in self._builtin_tokens.items() if key[0] in workspaces}
+        builtins = {(token.workspace_id, token.builtin): token for token in changes.tokens if token.builtin}
+        return Snapshot(
+            changes.version,
+            workspaces,
+            datasources,
+            tokens,
+            {workspace.name: workspace for workspace in workspaces.values()},
+            self._datasources_by_name if datasources is self.datasources else _by_name(datasources),
+            kept | builtins,
+        )
+
+
+class ChangeSource(Protocol):
+    """Where changes come from; `CatalogStore` is one."""
+
+    async def changes_since(self, version: int | None) -> Changes:
+        """Return what changed after `version`; everything for None."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogOptions:
+    """How often the database is asked."""
+
+    # A change on any node is known to all within a second: this, and the time a check takes.
+    poll_seconds: float = 0.5
+
+    # However many wait in `refresh`, so that a flood of unknown names cannot hammer the database.
+    check_interval_seconds_min: float = 0.05
+
+
+class Catalog:
+    """The present snapshot. Owns it, and alone replaces it."""
+
+    def __init__(self, source: ChangeSource, clock: Clock, options: CatalogOptions | None = None) -> None:
+        """Keep what `source` says; nothing is loaded before `start`."""
+        self._source = source
+        self._clock = clock
+        self._options = options or CatalogOptions()
+        self._snapshot = Snapshot()
+        self._is_closed = False
+        self._lock = asyncio.Lock()
+        # Checks are numbered: the last one begun, the last one that came to an end, and how that one ended.
+        self._begun = 0
+        self._ended = 0
+        self._failure: str | None = None
+        self._begun_at = -math.inf
+        self._fresh_at = -math.inf
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What exists, as far as is known. Never waits."""
+        return self._snapshot
+
+    def age_seconds(self) -> float:
+        """Return for how long the database has not been heard: the most by which the snapshot may be behind."""
+        return self._clock.monotonic() - self._fresh_at
+
+    async def start(self) -> None:
+        """Load everything.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        await self.refresh()
+
+    async def run(self) -> None:
+        """Keep the snapshot fresh, until cancelled or closed. The owner's task group runs it."""
+        was_stale = False
+        while not self._is_closed:
+            await self._clock.sleep(self._options.poll_seconds)
+            try:
+                await self.refresh()
+            except Unavailable as error:
+                if not was_stale:
+                    _log.warning("catalog.stale", reason=str(error), version=self._snapshot.version)
+                was_stale = True
+            else:
+                if was_stale:
+                    _log.info("catalog.fresh", version=self._snapshot.version)
+                was_stale = False
+
+    async def refresh(self) -> None:
+        """Return when the snapshot holds every change committed before this call.
+
+        All who wait share one check, which begins after the last of them came; checks are at least
+        `check_interval_seconds_min` apart.
+
+        Raises:
+            Unavailable: the database does not answer; the snapshot stays as it was.
+        """
+        begun_before = self._begun
+        async with self._lock:
+            # A check already under way when the caller came may have looked too early for it: only a later one counts.
+            if self._ended <= begun_before and not self._is_closed:
+                await self._check()
+            if self._failure is not None:
+                raise Unavailable(self._failure)
+
+    async def aclose(self) -> None:
+        """Ask the database no more; `run` ends at its next turn. Safe twice."""
+        self._is_closed = True
+
+    async def _check(self) -> None:
+        earliest = self._begun_at + self._options.check_interval_seconds_min
+        wait_seconds = earliest - self._clock.monotonic()
+        if wait_seconds > 0:
+            await self._clock.sleep(wait_seconds)
+        self._begun += 1
+        self._begun_at = self._clock.monotonic()
+        known = None if self._snapshot.version < 0 else self._snapshot.version
+        try:
+            self._snapshot = self._snapshot.after(await self._source.changes_since(known))
+        except Unavailable as error:
+            self._failure = str(error)
+        else:
+            self._failure = None
+            self._fresh_at = self._begun_at
+        # Not reached by a check that was cancelled: the next in line then checks for itself.
+        self._ended = self._begun
+
+
+def _merged(
+    old: Mapping[str, _Resource],
+    changed: tuple[_Resource, ...],
+    gone: AbstractSet[str],
+    dropped_workspaces: AbstractSet[str],
+    *,
+    is_complete: bool,
+) -> Mapping[str, _Resource]:
+    """Return `old` with what changed and without what is gone; `old` itself if that is the same."""
+    if not (changed or gone or dropped_workspaces or is_complete):
+        return old
+    merged = {} if is_complete else dict(old)
+    for resource_id in gone:
+        merged.pop(resource_id, None)
+    for resource_id in [each.id for each in merged.values() if _workspace_of(each) in dropped_workspaces]:
+        del merged[resource_id]
+    for new in changed:
+        known = old.get(new.id)
+        merged[new.id] = new if known is None or known != new else known
+    return merged
+
+
+def _workspace_of(resource: Workspace | Datasource | Token) -> str:
+    return resource.id if isinstance(resource, Workspace) else resource.workspace_id
+
+
+def _by_name(datasources: Mapping[str, Datasource]) -> Mapping[tuple[str, str], Datasource]:
+    return {(each.workspace_id, each.name): each for each in datasources.values()}

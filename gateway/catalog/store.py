@@ -1,0 +1,170 @@
+"""Store: the door to the database. Everything here waits for it, so nothing on the event path calls it."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final, Self, TypeVar
+
+from sqlalchemy import Select, Table, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.catalog import rows, tables
+from gateway.catalog.change import Change
+from gateway.catalog.database import Database, translated
+from gateway.catalog.models import BuiltinToken, Datasource, Token, Workspace
+from gateway.catalog.snapshot import Changes, Gone, Snapshot
+from gateway.core.clock import Clock
+
+# The workspace clients of a local installation expect to find.
+FIRST_WORKSPACE: Final = "Tinybird_Local_Testing"
+
+# Rows made into objects at a time, so that loading 100 000 tokens does not hold the event loop.
+_ROWS_AT_ONCE: Final = 1000
+
+_Model = TypeVar("_Model", Workspace, Datasource, Token)
+
+
+class CatalogStore:
+    """The record of what exists, in the database. Owns its connections."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        """Use `open`."""
+        self._database = database
+        self._clock = clock
+
+    @classmethod
+    async def open(cls, url: str, clock: Clock) -> Self:
+        """Open the database at `url`; in an empty one, create the tables and the first workspace.
+
+        Any number of processes may do so at the same moment; the first workspace is made once.
+
+        Args:
+            url: `sqlite+aiosqlite:///path` (its directory exists) or `postgresql+asyncpg://user:password@host/database`.
+            clock: for the moments recorded.
+
+        Raises:
+            IncompatibleCatalog: the tables are of another layout.
+            Unavailable: the database does not answer.
+        """
+        store = cls(Database(url, clock), clock)
+        try:
+            await store._database.prepare()
+            if not await store._has_first_workspace():
+                async with store.change() as change:
+                    await change.create_first_workspace(FIRST_WORKSPACE)
+        except BaseException:
+            await store.aclose()
+            raise
+        return store
+
+    @asynccontextmanager
+    async def change(self) -> AsyncIterator[Change]:
+        """Give a `Change`: what it did happens when the block ends, and not at all if the block raises.
+
+        Raises:
+            Unavailable: the database does not answer, or other changes hold it for too long.
+        """
+        async with self._database.writing() as (connection, version):
+            yield Change(connection, version, self._clock.now())
+
+    async def version(self) -> int:
+        """Return how many changes there have been."""
+        async with self._database.reading() as connection:
+            return await _version(connection)
+
+    async def changes_since(self, version: int | None) -> Changes:
+        """Return what changed after `version`, or everything: for None, and for a reader too far behind.
+
+        All of it is of one moment. Costs one statement if nothing changed, else one more for each kind.
+        """
+        async with self._database.reading() as connection:
+            current = await _version(connection)
+            if current == version:
+                return Changes(version=current)
+            # A count that went back is another database, restored from a copy perhaps.
+            is_complete = version is None or not 0 <= current - version <= tables.TOMBSTONE_VERSIONS_MAX
+            after = -1 if version is None or is_complete else version
+            return Changes(
+                version=current,
+                is_complete=is_complete,
+                workspaces=await _changed(connection, tables.workspaces, rows.workspace_of, after),
+                datasources=await _changed(connection, tables.datasources, rows.datasource_of, after),
+                tokens=await _changed(connection, tables.tokens, rows.token_reader(), after),
+                gone=() if is_complete else await _changed(connection, tables.catalog_tombstones, _gone_of, after),
+            )
+
+    async def load_snapshot(self) -> Snapshot:
+        """Return everything there is."""
+        return Snapshot().after(await self.changes_since(None))
+
+    async def get_workspace(self, workspace_id: str) -> Workspace | None:
+        """Return a workspace, or None."""
+        return await self._one(tables.workspaces, rows.workspace_of, workspace_id)
+
+    async def list_workspaces(self) -> list[Workspace]:
+        """Return all workspaces, in the order of their names."""
+        return await self._all(select(tables.workspaces).order_by(tables.workspaces.c.name), rows.workspace_of)
+
+    async def get_datasource(self, datasource_id: str) -> Datasource | None:
+        """Return a data source, or None."""
+        return await self._one(tables.datasources, rows.datasource_of, datasource_id)
+
+    async def list_datasources(self, workspace_id: str) -> list[Datasource]:
+        """Return the data sources of a workspace, in the order of their names."""
+        return await self._all(_in_workspace(tables.datasources, workspace_id), rows.datasource_of)
+
+    async def get_token(self, token_id: str) -> Token | None:
+        """Return a token, or None."""
+        return await self._one(tables.tokens, rows.token_of, token_id)
+
+    async def find_token(self, workspace_id: str, name: str) -> Token | None:
+        """Return the token of this name in a workspace, or None."""
+        query = _in_workspace(tables.tokens, workspace_id).where(tables.tokens.c.name == name)
+        return next(iter(await self._all(query, rows.token_of)), None)
+
+    async def list_tokens(self, workspace_id: str) -> list[Token]:
+        """Return the tokens of a workspace, in the order of their names."""
+        return await self._all(_in_workspace(tables.tokens, workspace_id), rows.token_reader())
+
+    async def aclose(self) -> None:
+        """Close the connections. Safe twice."""
+        await self._database.aclose()
+
+    async def _has_first_workspace(self) -> bool:
+        query = select(tables.tokens).where(tables.tokens.c.builtin == BuiltinToken.USER)
+        return bool(await self._all(query, rows.token_of))
+
+    async def _one(self, table: Table, model_of: Callable[[Any], _Model], resource_id: str) -> _Model | None:
+        return next(iter(await self._all(select(table).where(table.c.id == resource_id), model_of)), None)
+
+    async def _all(self, query: Select[Any], model_of: Callable[[Any], _Model]) -> list[_Model]:
+        async with self._database.reading() as connection:
+            return await _models(connection, query, model_of)
+
+
+async def _version(connection: AsyncConnection) -> int:
+    with translated():
+        return int((await connection.execute(select(tables.catalog_version.c.version))).scalar_one())
+
+
+async def _changed(
+    connection: AsyncConnection, table: Table, model_of: Callable[[Any], Any], after: int
+) -> tuple[Any, ...]:
+    query = select(table).where(table.c.changed_version > after)
+    return tuple(await _models(connection, query, model_of))
+
+
+async def _models(connection: AsyncConnection, query: Select[Any], model_of: Callable[[Any], Any]) -> list[Any]:
+    models: list[Any] = []
+    with translated():
+        async with connection.stream(query) as result:
+            async for some in result.partitions(_ROWS_AT_ONCE):
+                models.extend(map(model_of, some))
+    return models
+
+
+def _gone_of(row: Any) -> Gone:
+    return Gone(kind=row.kind, id=row.id)
+
+
+def _in_workspace(table: Table, workspace_id: str) -> Select[Any]:
+    return select(table).where(table.c.workspace_id == workspace_id).order_by(table.c.name)

@@ -1,0 +1,119 @@
+"""Tables: how the record lies in the database, SQLite and PostgreSQL alike.
+
+    catalog_schema      one row: the version of this layout
+    catalog_version     one row: counts changes
+    workspaces          ┐
+    datasources         │ each row carries `changed_version`, the count at its last change
+    tokens              ┘
+    catalog_tombstones  what was dropped, and at which count
+
+**Invariant:** every transaction that writes begins by raising `catalog_version`. On PostgreSQL that holds the lock of
+its one row until the commit, on SQLite the transaction holds the write lock anyway. So changes are serial, counts are
+given in the order of commits, and a reader that knows count n misses nothing by asking for `changed_version > n`.
+
+Only portable types: text, big integers, double precision. Lists and mappings are JSON text: nothing is searched in
+them. Nothing here is secret: tokens are signed, not stored, and the signing secret is elsewhere.
+
+The layout has a version, and `Database.prepare` refuses one it does not know. A migration tool takes over from there:
+it stamps a database of version 1 as its base revision. Changing anything below changes a format.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+SCHEMA_VERSION: Final = 1
+
+# A reader further behind than this loads everything anew, so older tombstones can go. A worker polls twice a second:
+# it is behind this far only after it could not reach the database for long.
+TOMBSTONE_VERSIONS_MAX: Final = 10_000
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+def _changed_version() -> Column[int]:
+    return Column("changed_version", BigInteger, nullable=False, index=True)
+
+
+def _workspace_id() -> Column[str]:
+    return Column("workspace_id", Text, ForeignKey("workspaces.id", ondelete="CASCADE"), nullable=False)
+
+
+catalog_schema = Table("catalog_schema", metadata, Column("version", Integer, nullable=False))
+
+catalog_version = Table("catalog_version", metadata, Column("version", BigInteger, nullable=False))
+
+workspaces = Table(
+    "workspaces",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("database", Text, nullable=False, unique=True),
+    Column("created_at", Double, nullable=False),
+    _changed_version(),
+)
+
+datasources = Table(
+    "datasources",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _workspace_id(),
+    Column("name", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("schema_text", Text, nullable=False),
+    Column("engine_options", Text, nullable=False),
+    Column("indexes", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("tags", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    _changed_version(),
+    UniqueConstraint("workspace_id", "name"),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _workspace_id(),
+    Column("name", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("origin_type", Text, nullable=False),
+    Column("origin_resource_id", Text),
+    Column("secret_version", BigInteger, nullable=False),
+    Column("builtin", Text),
+    Column("created_at", Double, nullable=False),
+    _changed_version(),
+    UniqueConstraint("workspace_id", "name"),
+)
+
+# A workspace has one of each, and none of two processes that start together can make a second.
+Index("uq_tokens_builtin", tokens.c.workspace_id, tokens.c.builtin, unique=True)
+
+catalog_tombstones = Table(
+    "catalog_tombstones",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    _changed_version(),
+)

@@ -1,0 +1,150 @@
+"""Client: one connection pool to ClickHouse per process, over its HTTP protocol.
+
+The driver asks the server for its version and settings when it is made, so it can only be made while the server
+answers. `Client` makes it at first need and again after a failure: a gateway starts, and takes events, while ClickHouse
+is down.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import aiohttp
+import clickhouse_connect
+from clickhouse_connect import common
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from gateway.clickhouse.errors import ServerError
+
+# A setting the server does not know is the server's to refuse; sessions would serialise our statements.
+common.set_setting("invalid_setting_action", "send")
+common.set_setting("autogenerate_session_id", False)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientOptions:
+    """Where ClickHouse is, and how long to wait for it."""
+
+    url: str
+    user: str = "default"
+    password: str = ""
+    connections_max: int = 32
+    connect_seconds_max: float = 5.0
+    answer_seconds_max: float = 120.0
+
+
+class Client:
+    """See the module. Safe to use from many tasks of one loop."""
+
+    def __init__(self, options: ClientOptions) -> None:
+        self._options = options
+        self._driver: AsyncClient | None = None
+        self._making = asyncio.Lock()
+
+    async def insert(
+        self, database: str, table: str, columns: list[str], body: bytes, settings: Mapping[str, Any]
+    ) -> None:
+        """Insert an Arrow IPC stream; committed when this returns.
+
+        Raises:
+            ServerError: refused, or no answer (`code` None): it may have been committed all the same.
+        """
+        async with _Translated():
+            driver = await self._get()
+            await driver.raw_insert(
+                f"`{database}`.`{table}`",
+                column_names=columns,
+                insert_block=body,
+                settings=dict(settings),
+                fmt="ArrowStream",
+            )
+
+    async def command(self, sql: str, settings: Mapping[str, Any] | None = None) -> None:
+        """Run a statement that answers nothing.
+
+        Raises:
+            ServerError: refused, or no answer.
+        """
+        async with _Translated():
+            driver = await self._get()
+            await driver.command(sql, settings=dict(settings or {}))
+
+    async def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Return the rows of a small query of ours.
+
+        Raises:
+            ServerError: refused, or no answer.
+        """
+        async with _Translated():
+            driver = await self._get()
+            result = await driver.query(sql, parameters=dict(parameters or {}))
+            return [tuple(row) for row in result.result_rows]
+
+    async def stream(self, sql: str, settings: Mapping[str, str | int], query_id: str) -> AsyncIterator[bytes]:
+        """Yield the answer of a query, as the server formats it.
+
+        Raises:
+            ServerError: refused, or no answer, or broken off.
+        """
+        async with _Translated():
+            driver = await self._get()
+            context = await driver.raw_stream(sql, settings={**settings, "query_id": query_id})
+            with context as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
+    async def ping(self) -> bool:
+        """Does the server answer?"""
+        try:
+            async with _Translated():
+                driver = await self._get()
+                return await driver.ping(timeout=2.0)
+        except ServerError:
+            return False
+
+    async def aclose(self) -> None:
+        """Let go of the connections. Safe twice."""
+        driver, self._driver = self._driver, None
+        if driver is not None:
+            await driver.close()
+
+    async def _get(self) -> AsyncClient:
+        if self._driver is None:
+            async with self._making:
+                if self._driver is None:
+                    self._driver = await self._make()
+        return self._driver
+
+    async def _make(self) -> AsyncClient:
+        options = self._options
+        parts = urlsplit(options.url)
+        return await clickhouse_connect.create_async_client(
+            interface=parts.scheme or "http",
+            host=parts.hostname or "localhost",
+            port=parts.port or 8123,
+            username=unquote(parts.username or options.user),
+            password=unquote(parts.password or options.password),
+            connector_limit=options.connections_max,
+            connector_limit_per_host=options.connections_max,
+            connect_timeout=options.connect_seconds_max,
+            send_receive_timeout=options.answer_seconds_max,
+            query_retries=0,
+            compress=False,
+            client_name="sluice",
+        )
+
+
+class _Translated:
+    """Turns whatever the driver raises into a `ServerError`."""
+
+    async def __aenter__(self) -> None:
+        return None
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ClickHouseError):
+            raise ServerError.of(error) from error
+        if isinstance(error, (aiohttp.ClientError, OSError, TimeoutError)):
+            raise ServerError(f"no answer from ClickHouse ({type(error).__name__})", None) from error

@@ -1,0 +1,26 @@
+"""Errors of the server, by code."""
+
+import re
+from typing import Any, Final
+
+_CODE: Final = re.compile(r"\bCode:\s*(\d+)")
+_VERSION: Final = re.compile(r"\s*\(version [^()]*(\([^()]*\))?[^()]*\)\s*$")
+_MESSAGE_LENGTH_MAX: Final = 2000
+
+
+class ServerError(Exception):
+    """ClickHouse refused, with its `code`; or did not answer, then `code` is None."""
+
+    def __init__(self, message: str, code: int | None) -> None:
+        super().__init__(message)
+        self.code = code
+
+    @classmethod
+    def of(cls, error: Any) -> "ServerError":
+        """Return the driver's `error` in our words: its message without the server's version, and its code."""
+        text = str(error)
+        code = getattr(error, "code", None)
+        if not isinstance(code, int):
+            found = _CODE.search(text)
+            code = int(found.group(1)) if found else None
+        return cls(_VERSION.sub("", text)[:_MESSAGE_LENGTH_MAX], code)

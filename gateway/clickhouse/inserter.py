@@ -1,0 +1,53 @@
+"""Inserter: a batch into its table, once."""
+
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+from gateway.clickhouse.errors import ServerError
+
+
+class InsertClient(Protocol):
+    """The part of `Client` that an inserter needs."""
+
+    async def insert(
+        self, database: str, table: str, columns: list[str], body: bytes, settings: Mapping[str, object]
+    ) -> None:
+        """See `Client.insert`."""
+
+
+# What makes an insert one block, once, and strict. ClickHouse turned async_insert on by default in 26.3. A batch is at
+# most a few 100 000 rows and 32 MiB, so the block limits below keep it whole: atomic, under one token.
+SETTINGS: Final[dict[str, object]] = {
+    "async_insert": 0,
+    "insert_deduplicate": 1,
+    "deduplicate_blocks_in_dependent_materialized_views": 1,
+    "input_format_null_as_default": 1,
+    "input_format_defaults_for_omitted_fields": 1,
+    "input_format_parallel_parsing": 0,
+    "min_insert_block_size_rows": 1_048_449,
+    "min_insert_block_size_bytes": 1_073_741_824,
+    "max_insert_block_size": 1_048_449,
+    "max_insert_threads": 1,
+    "max_partitions_per_insert_block": 0,
+    "date_time_input_format": "best_effort",
+}
+
+Locate = Callable[[str, bool], tuple[str, str] | None]
+"""Data source id, and whether its quarantine is meant → database and table now; None if it is not known."""
+
+_UNKNOWN_TABLE: Final = 60
+
+
+class ClickHouseInserter:
+    """Satisfies `flush.Inserter`."""
+
+    def __init__(self, client: InsertClient, locate: Locate) -> None:
+        self._client = client
+        self._locate = locate
+
+    async def insert(self, datasource_id: str, quarantine: bool, columns: list[str], body: bytes, token: str) -> None:
+        """See `flush.Inserter.insert`."""
+        place = self._locate(datasource_id, quarantine)
+        if place is None:
+            raise ServerError(f"data source {datasource_id} is not known", _UNKNOWN_TABLE)
+        await self._client.insert(*place, columns, body, {**SETTINGS, "insert_deduplication_token": token})

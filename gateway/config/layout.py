@@ -1,0 +1,84 @@
+"""Layout: where things lie in the data directory, who a worker is, and the signing secret.
+
+data_dir/
+├── lock                 held by the processes of one run; names the supervisor
+├── secret               signs the tokens, mode 0600
+├── metadata.db          data sources, tokens, pipes, jobs
+├── log/worker-<i>/      the write-ahead log of worker i
+├── engine/              the tables of the embedded engine
+└── run/metrics/         metrics of the processes of this run
+"""
+
+import os
+import secrets
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from gateway.config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerIdentity:
+    """Which worker of how many this process is, and what its supervisor told it."""
+
+    index: int = 0
+    count: int = 1
+    generation: int = 0  # how often this worker was started before, in this run
+    clickhouse_url: str = field(default="", repr=False)  # always set, with user and password
+    exit_when_stdin_closes: bool = False
+    metrics_directory: Path | None = None  # None: no other process shares the port, so nothing to merge
+
+    @property
+    def name(self) -> str:
+        """Return what logs and metrics call it."""
+        return f"worker-{self.index}"
+
+
+def with_secret(settings: Settings) -> Settings:
+    """Return `settings` with the signing secret of the data directory, made on first use, unless one is set.
+
+    Processes that start together agree: the file appears whole, and the first one wins.
+
+    Raises:
+        OSError: it can be neither read nor made.
+    """
+    if settings.secret:
+        return settings
+    path = settings.data_dir / "secret"
+    if not path.exists():
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        mine = path.with_name(f"secret.{os.getpid()}.new")
+        descriptor = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(48) + "\n")
+            file.flush()
+            os.fsync(descriptor)
+        try:
+            path.hardlink_to(mine)
+        except FileExistsError:
+            pass
+        mine.unlink()
+    return replace(settings, secret=path.read_text(encoding="ascii").strip())
+
+
+def log_directory(data_dir: Path, index: int) -> Path:
+    """Return where worker `index` keeps its log."""
+    return data_dir / "log" / f"worker-{index}"
+
+
+def orphan_directories(data_dir: Path, index: int, count: int) -> list[Path]:
+    """Return the logs that worker `index` of `count` adopts: those of workers there were once, when N was larger."""
+    found = (
+        int(path.name.removeprefix("worker-")) for path in (data_dir / "log").glob("worker-[0-9]*") if path.is_dir()
+    )
+    return [log_directory(data_dir, other) for other in sorted(found) if other >= count and other % count == index]
+
+
+def metrics_directory(data_dir: Path) -> Path:
+    """Return where the processes of one run keep their metrics for each other."""
+    return data_dir / "run" / "metrics"
+
+
+def engine_directory(data_dir: Path) -> Path:
+    """Return where the embedded engine keeps its tables."""
+    return data_dir / "engine"

@@ -1,0 +1,238 @@
+"""Reader: settings from the command line, the environment, a file and the defaults, in this order.
+
+    --data-dir X        the command line
+    SLUICE_DATA_DIR     the environment; an empty value counts as not given
+    data_dir = "X"      the TOML file named by --config or SLUICE_CONFIG
+    the default
+
+All that is wrong is said at once, in one `ConfigurationError`. This is the only module that reads the environment.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, unquote, urlsplit
+
+from gateway.config.settings import DEFAULTS, PREFIX, SPECS, Settings, Spec, flag, format_value, variable
+from gateway.core.units import parse_boolean, parse_duration, parse_size
+
+_CONFIG: Final = "SLUICE_CONFIG"
+_SECRET_CHARACTERS_MIN: Final = 32
+
+
+class ConfigurationError(Exception):
+    """The gateway cannot start with these settings; `problems` are sentences, for people, without secrets."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, and for each the place its value came from: "flag", "environment", "file" or "default"."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+
+
+def load(flags: Mapping[str, str], environment: Mapping[str, str] | None = None) -> Loaded:
+    """Return the settings.
+
+    Args:
+        flags: name of a setting, or "config", to the text given on the command line.
+        environment: instead of the process's own.
+
+    Raises:
+        ConfigurationError: with everything that is wrong.
+    """
+    environment = os.environ if environment is None else environment  # noqa: TID251  the one reader
+    problems: list[str] = []
+    path = flags.get("config") or environment.get(_CONFIG, "")
+    layers = (
+        ("file", _from_file(Path(path), problems) if path else {}),
+        ("environment", _from_environment(environment, problems)),
+        ("flag", {name: (flag(name), text) for name, text in flags.items() if name in SPECS}),
+    )
+    values: dict[str, Any] = {}
+    sources = dict.fromkeys(SPECS, "default")
+    for source, layer in layers:
+        for name, (label, raw) in layer.items():
+            try:
+                values[name] = _parse(SPECS[name], raw)
+                sources[name] = source
+            except ValueError as error:
+                problems.append(f"{label}: {_shown(SPECS[name], raw)}{error}")
+    settings = replace(DEFAULTS, **values)
+    problems += _clashes(settings)
+    if problems:
+        raise ConfigurationError(*problems)
+    return Loaded(_filled_in(settings), sources)
+
+
+def _from_environment(environment: Mapping[str, str], problems: list[str]) -> dict[str, tuple[str, Any]]:
+    known = {variable(name): name for name in SPECS}
+    layer: dict[str, tuple[str, Any]] = {}
+    for key, raw in environment.items():
+        if not key.startswith(PREFIX) or key == _CONFIG or raw == "":
+            continue
+        if raw.startswith("tcp://") or "_SERVICE_" in key:
+            problems.append(f"{key}: was set by Kubernetes for a Service; say `enableServiceLinks: false` in the pod")
+        elif key in known:
+            layer[known[key]] = (key, raw)
+        else:
+            problems.append(f"{key}: is not a setting{_did_you_mean(key, known)}")
+    return layer
+
+
+def _from_file(path: Path, problems: list[str]) -> dict[str, tuple[str, Any]]:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        problems.append(f"{path}: cannot be read as TOML: {reason}")
+        return {}
+    problems += [f"{path}: {key}: is not a setting{_did_you_mean(key, SPECS)}" for key in document if key not in SPECS]
+    return {key: (f"{path}: {key}", raw) for key, raw in document.items() if key in SPECS}
+
+
+def _did_you_mean(key: str, known: Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(key, known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _shown(spec: Spec, raw: object) -> str:
+    return "" if spec.secret else f'"{raw}" '
+
+
+def _parse(spec: Spec, raw: object) -> Any:
+    """Return the value that `raw` means: text from a flag or the environment, anything TOML has from a file."""
+    if isinstance(raw, bool) != (spec.kind == "boolean") and not isinstance(raw, str):
+        raise ValueError(f"is not {_KIND_NAMES[spec.kind]}")
+    if not isinstance(raw, (str, int, float)) or (isinstance(raw, (int, float)) and spec.kind in _TEXTS):
+        raise ValueError(f"is not {_KIND_NAMES[spec.kind]}")
+    value = _PARSERS[spec.kind](str(raw))
+    if spec.choices and value not in spec.choices:
+        raise ValueError(f"is none of {', '.join(spec.choices)}")
+    if isinstance(value, (int, float)) and spec.kind != "boolean":
+        if value < spec.least:
+            raise ValueError(f"is below {format_value(spec, spec.least)}")
+        if spec.most is not None and value > spec.most:
+            raise ValueError(f"is above {format_value(spec, spec.most)}")
+    return value
+
+
+def _parse_text(text: str) -> str:
+    if text != text.strip() or "\n" in text:
+        raise ValueError("begins or ends with white space, or has a line break")
+    return text
+
+
+def _parse_integer(text: str) -> int:
+    if not (text.isascii() and text.strip().removeprefix("-").isdigit()):
+        raise ValueError("is not a whole number")
+    return int(text)
+
+
+def _parse_path(text: str) -> Path:
+    if not text.strip() or "\0" in text:
+        raise ValueError("is not a path")
+    return Path(text).expanduser()
+
+
+_KIND_NAMES: Final = {
+    "text": "a text",
+    "path": "a path",
+    "integer": "a whole number",
+    "size": 'a size, such as "64MiB"',
+    "duration": 'a duration, such as "500ms"',
+    "boolean": "on or off",
+    "choice": "a text",
+}
+_TEXTS: Final = frozenset({"text", "path", "choice"})
+_PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "text": _parse_text,
+    "path": _parse_path,
+    "integer": _parse_integer,
+    "size": parse_size,
+    "duration": parse_duration,
+    "boolean": parse_boolean,
+    "choice": str,
+}
+
+
+def _clashes(settings: Settings) -> Iterator[str]:
+    """Yield a sentence for each combination that cannot work."""
+    for small, large in _NOT_ABOVE:
+        low, high = getattr(settings, small), getattr(settings, large)
+        if low > high:
+            shown = f"{format_value(SPECS[small], low)} is above {format_value(SPECS[large], high)}"
+            yield f"{small} must not be above {large}: {shown}"
+    if 2 * settings.log_segment_bytes_max > settings.log_bytes_max:
+        yield "log_bytes_max must hold at least two segments: raise it, or lower log_segment_bytes_max"
+    if settings.role == "api" and not settings.clickhouse_url:
+        yield "role api starts no engine: set clickhouse_url"
+    if settings.role == "api" and settings.workers > 1:
+        yield "role api is one worker: leave workers out, or start role all"
+    if settings.secret and len(settings.secret) < _SECRET_CHARACTERS_MIN:
+        yield "secret must have at least 32 characters"
+    if settings.database_url and not settings.database_url.startswith(("sqlite+aiosqlite:", "postgresql+asyncpg:")):
+        yield "database_url must begin with sqlite+aiosqlite: or postgresql+asyncpg:"
+    if settings.database_url.startswith("postgresql") and not settings.secret:
+        yield "secret must be set when database_url is PostgreSQL, to the same on every node that uses it"
+    yield from _clickhouse_clashes(settings)
+
+
+_NOT_ABOVE: Final = (
+    ("batch_bytes_max", "buffer_memory_bytes_max"),
+    ("body_bytes_max", "buffer_memory_bytes_max"),
+    ("body_bytes_max", "log_bytes_max"),
+)
+
+
+def _clickhouse_clashes(settings: Settings) -> Iterator[str]:
+    if not settings.clickhouse_url:
+        if settings.clickhouse_user or settings.clickhouse_password:
+            yield "clickhouse_user and clickhouse_password are of no use without clickhouse_url"
+        return
+    try:
+        url = urlsplit(settings.clickhouse_url)
+        usable = url.scheme in {"http", "https"} and url.hostname and (url.port is None or url.port > 0)
+    except ValueError:
+        usable = False
+    if not usable:
+        yield "clickhouse_url must look like http://user:password@host:8123/"
+        return
+    if (url.username and settings.clickhouse_user) or (url.password and settings.clickhouse_password):
+        yield "clickhouse_url has a user or password, and clickhouse_user or clickhouse_password says it again"
+
+
+def _filled_in(settings: Settings) -> Settings:
+    """Return `settings` with the defaults that depend on the machine or on other settings."""
+    data_dir = settings.data_dir.absolute()
+    return replace(
+        settings,
+        data_dir=data_dir,
+        workers=settings.workers or (1 if settings.role == "api" else _cpus()),
+        database_url=settings.database_url or f"sqlite+aiosqlite:///{data_dir / 'metadata.db'}",
+    )
+
+
+def _cpus() -> int:
+    """Return how many CPUs this process may use, where the system says so; else how many there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def clickhouse_address(settings: Settings) -> str:
+    """Return the URL of ClickHouse with user and password in it; empty for the embedded engine."""
+    if not settings.clickhouse_url:
+        return ""
+    url = urlsplit(settings.clickhouse_url)
+    user = unquote(url.username or "") or settings.clickhouse_user or "default"
+    password = unquote(url.password or "") or settings.clickhouse_password
+    place = url.netloc.rpartition("@")[2]
+    return url._replace(netloc=f"{quote(user, safe='')}:{quote(password, safe='')}@{place}").geturl()

@@ -1,0 +1,70 @@
+"""Errors: every error a client may hear about, in families that say what the caller can do.
+
+    GatewayError
+    ├── InvalidRequest      the caller can fix it
+    │   └── TooLarge
+    ├── Unauthenticated     show a token (403 on this wire, never 401)
+    ├── Forbidden           this token may not
+    ├── NotFound
+    ├── Conflict
+    ├── RateLimited         come back in `retry_after_seconds`
+    ├── Timeout             the query took longer than it may
+    ├── Unavailable         not the caller's fault; come back in `retry_after_seconds`
+    └── Internal            our bug
+
+They know no HTTP: `web/errors.py` is the one table to status, headers and body. A part subclasses a family in its own
+module (`buffer.BufferFull` is `Unavailable`). The message is for the client: a sentence that says what to do, never a
+token, a path of this machine or a secret.
+"""
+
+
+class GatewayError(Exception):
+    """Something a client may hear about; `str(error)` is the sentence."""
+
+
+class InvalidRequest(GatewayError):
+    """The caller can fix it."""
+
+
+class TooLarge(InvalidRequest):
+    """The caller must send less at once."""
+
+
+class Unauthenticated(GatewayError):
+    """No token, or not a valid one."""
+
+
+class Forbidden(GatewayError):
+    """A valid token that may not do this."""
+
+
+class NotFound(GatewayError):
+    """What was named does not exist (for this caller)."""
+
+
+class Conflict(GatewayError):
+    """It does not go with the present state."""
+
+
+class Timeout(GatewayError):
+    """A query took longer than it may."""
+
+
+class RateLimited(GatewayError):
+    """Too many requests; come back in `retry_after_seconds`."""
+
+    def __init__(self, message: str, retry_after_seconds: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Unavailable(GatewayError):
+    """Not the caller's fault; come back in `retry_after_seconds`."""
+
+    def __init__(self, message: str, retry_after_seconds: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Internal(GatewayError):
+    """Our bug."""

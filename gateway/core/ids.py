@@ -1,0 +1,44 @@
+"""Identifiers: ULIDs for requests and batches, `t_` ids for data sources, UUIDs for tokens and workspaces.
+
+A ULID is 48 bits of milliseconds and 80 random bits in Crockford's base 32: 26 characters that sort by time
+(github.com/ulid/spec).
+"""
+
+import os
+import uuid
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
+
+
+def ulid(now_seconds: float) -> str:
+    """Return a new ULID for the moment `now_seconds` (unix time)."""
+    value = (int(now_seconds * 1000) & (1 << 48) - 1) << 80 | int.from_bytes(os.urandom(10), "big")
+    return _text(value)
+
+
+class UlidSequence:
+    """ULIDs that only grow, also within a millisecond and when the clock steps back (as the ULID page asks)."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def next(self, now_seconds: float) -> str:
+        """Return a ULID larger than all before it."""
+        fresh = (int(now_seconds * 1000) & (1 << 48) - 1) << 80 | int.from_bytes(os.urandom(10), "big")
+        self._last = fresh if fresh > self._last else self._last + 1
+        return _text(self._last)
+
+
+def datasource_id() -> str:
+    """Return a new data source id: `t_` and 32 hexadecimal digits."""
+    return "t_" + uuid.uuid4().hex
+
+
+def new_uuid() -> str:
+    """Return a new random UUID, in text."""
+    return str(uuid.uuid4())
+
+
+def _text(value: int) -> str:
+    return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])

@@ -1,0 +1,1 @@
+"""The lower half of the write path: batches out of the buffer, into ClickHouse."""

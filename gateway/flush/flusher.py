@@ -1,0 +1,158 @@
+"""Flusher: take → insert → ack, for ever.
+
+One batch of a stream at a time, a few streams at once. An insert carries the batch's id as its deduplication token, so
+sending it again, after a lost answer or a crash, changes nothing. What a failure means is `retry`'s to say; here it is
+done. While ClickHouse is out, one batch at a time knocks, and the others wait for it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Protocol
+
+import pyarrow as pa
+
+from gateway.buffer.batch import Batch
+from gateway.buffer.buffer import Buffer
+from gateway.buffer.layout import Layout
+from gateway.buffer.records import Item
+from gateway.buffer.spill import SpillDamaged
+from gateway.clickhouse.errors import ServerError
+from gateway.core.clock import Clock
+from gateway.core.errors import Unavailable
+from gateway.flush.retry import Kind, classify, delay_seconds
+from gateway.telemetry import metrics
+from gateway.telemetry.logs import get_logger
+
+_logger = get_logger(__name__)
+
+
+class Inserter(Protocol):
+    """The way into ClickHouse."""
+
+    async def insert(self, datasource_id: str, quarantine: bool, columns: list[str], body: bytes, token: str) -> None:
+        """Store `body` (an Arrow IPC stream of `columns`), once per `token`; committed when this returns.
+
+        Raises:
+            ServerError: it was not confirmed. It may have landed all the same.
+        """
+
+
+QuarantineRow = Callable[[Layout, pa.Table, str], list[tuple[Layout, Item]]]
+"""Given the layout, a table of one refused row, and the reason: that row, as its quarantine wants it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlushOptions:
+    """How the flusher works."""
+
+    concurrency: int = 4
+
+
+class Flusher:
+    """Moves batches from one buffer to ClickHouse."""
+
+    def __init__(
+        self,
+        buffer: Buffer,
+        inserter: Inserter,
+        quarantine: QuarantineRow,
+        options: FlushOptions,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self._buffer = buffer
+        self._inserter = inserter
+        self._quarantine = quarantine
+        self._options = options
+        self._clock = clock
+        self._random = random
+        self._outages = 0  # failed attempts in a row, over all streams, since ClickHouse last answered
+        self._knock = asyncio.Lock()
+        self._retry_at = 0.0
+        self.failing: dict[str, str] = {}  # data source id → why its rows do not land just now
+
+    async def run(self) -> None:
+        """Move batches until the buffer says that there are no more."""
+        slots = asyncio.Semaphore(self._options.concurrency)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await slots.acquire()
+                batch = await self._buffer.take()
+                if batch is None:
+                    return
+                group.create_task(self._deliver(batch)).add_done_callback(lambda _: slots.release())
+
+    @property
+    def is_out(self) -> bool:
+        """Did ClickHouse fail to answer the last time it was asked?"""
+        return self._outages > 0
+
+    async def _deliver(self, batch: Batch) -> None:
+        if self._outages:
+            async with self._knock:
+                await self._wait_out()
+                await self._attempt(batch)
+        else:
+            await self._attempt(batch)
+
+    async def _wait_out(self) -> None:
+        remaining = self._retry_at - self._clock.monotonic()
+        if self._outages and remaining > 0:
+            await self._clock.sleep(remaining)
+
+    async def _attempt(self, batch: Batch) -> None:
+        batch.attempts += 1
+        started = self._clock.monotonic()
+        try:
+            body = await self._buffer.body(batch)
+            layout = batch.layout
+            await self._inserter.insert(layout.datasource_id, layout.quarantine, layout.schema.names, body, batch.id)
+        except ServerError as error:
+            await self._fail(batch, error)
+        except Unavailable as error:  # the log cannot make the seal durable
+            self._put_back(batch, Kind.BUSY, str(error))
+        except SpillDamaged:
+            _logger.error("flush.spill_damaged", batch=batch.id, rows=batch.rows)  # noqa: TRY400  no traceback helps
+            self._put_back(batch, Kind.HOLD, "the spill file is damaged")
+        else:
+            self._outages = 0
+            self.failing.pop(batch.layout.datasource_id, None)
+            rows = batch.rows
+            await self._buffer.ack(batch)
+            metrics.flushed(
+                batch.layout.datasource_id, batch.layout.quarantine, rows, self._clock.monotonic() - started
+            )
+
+    async def _fail(self, batch: Batch, error: ServerError) -> None:
+        kind = classify(error.code)
+        metrics.flush_failed(kind.value)
+        if kind is Kind.DATA:
+            self._outages = 0
+            await self._bisect(batch, error)
+            return
+        if kind is Kind.OUTAGE:
+            self._outages += 1
+            wait = delay_seconds(kind, self._outages, self._random.random())
+            self._retry_at = self._clock.monotonic() + wait
+        else:
+            self._outages = 0
+        self._put_back(batch, kind, str(error))
+
+    def _put_back(self, batch: Batch, kind: Kind, reason: str) -> None:
+        wait = 0.0 if kind is Kind.OUTAGE else delay_seconds(kind, batch.attempts, self._random.random())
+        self.failing[batch.layout.datasource_id] = reason
+        log = _logger.error if kind is Kind.HOLD else _logger.warning
+        log("flush.retry", batch=batch.id, kind=kind.value, attempts=batch.attempts, wait=round(wait, 2), reason=reason)
+        self._buffer.return_(batch, self._clock.monotonic() + wait)
+
+    async def _bisect(self, batch: Batch, error: ServerError) -> None:
+        if batch.rows > 1:
+            await self._buffer.split(batch, batch.rows // 2)
+            return
+        if batch.layout.quarantine:  # even its text is refused: nowhere else to go, so it is held
+            self._put_back(batch, Kind.HOLD, str(error))
+            return
+        _logger.warning("flush.row_quarantined", datasource=batch.layout.datasource_id, reason=str(error))
+        await self._buffer.poison(batch, self._quarantine(batch.layout, await self._buffer.rows(batch), str(error)))

@@ -1,0 +1,1 @@
+"""HTTP mechanics: targets, parameters, bodies, errors, answers. No use case in sight."""

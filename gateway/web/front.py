@@ -1,0 +1,182 @@
+"""Front: from a parsed HTTP request to a handler, and from whatever it did to an answer.
+
+It stands directly on aiohttp's low-level server: one dictionary look-up instead of a router and a chain of middlewares,
+for which a one-row event is too short. Every answer, also an error, is JSON with CORS headers and a request id.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp.web import BaseRequest, Response, StreamResponse
+
+from gateway.auth.principal import Principal
+from gateway.core.clock import Clock
+from gateway.core.errors import GatewayError
+from gateway.core.ids import ulid
+from gateway.telemetry import metrics
+from gateway.telemetry.logs import get_logger
+from gateway.web.errors import body_of, retry_after, status_of
+from gateway.web.request import JSON, Request
+from gateway.web.target import Target, parse_target
+
+_logger = get_logger(__name__)
+
+Handler = Callable[[Request], Awaitable[StreamResponse]]
+
+_EXPOSED: Final = "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Retry-After, X-Request-Id"
+_PREFLIGHT: Final = {
+    "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
+    "Access-Control-Max-Age": "86400",
+}
+_ALLOWED_HEADERS: Final = "Authorization, Content-Type, Content-Encoding, Accept, X-Requested-With, Idempotency-Key"
+_COMPRESS_BYTES_MIN: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One line of the table.
+
+    `path` may hold `{name}` for one segment, and `{name}.suffix`. `access` is `public`, or what the sender must be
+    able to do at least; a handler that serves one resource checks that resource as well.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    access: str
+    body_bytes_max: int
+    name: str = ""
+
+
+class RouteTable:
+    """Finds the route of a request."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._plain: dict[str, dict[str, Route]] = {}
+        self._patterns: list[tuple[re.Pattern[str], dict[str, Route]]] = []
+        shapes: dict[str, dict[str, Route]] = {}
+        for route in routes:
+            table = self._plain if "{" not in route.path else shapes
+            table.setdefault(route.path, {})[route.method] = route
+        for path, methods in shapes.items():
+            self._patterns.append((_pattern(path), methods))
+
+    def find(self, target: Target) -> tuple[Mapping[str, Route], dict[str, str]]:
+        """Return the routes of this path by method, empty if there is none, and what its `{}` stand for."""
+        found = self._plain.get(target.path)
+        if found is not None:
+            return found, {}
+        joined = "\x1f".join(target.segments)
+        for pattern, methods in self._patterns:
+            match = pattern.fullmatch(joined)
+            if match:
+                return methods, match.groupdict()
+        return {}, {}
+
+
+class Front:
+    """The handler of the low-level server."""
+
+    def __init__(
+        self,
+        routes: RouteTable,
+        authenticate: Callable[[str], Awaitable[Principal]],
+        clock: Clock,
+        known: Callable[[str], Principal | None],
+    ) -> None:
+        self._routes = routes
+        self._authenticate = authenticate
+        self._known = known
+        self._clock = clock
+
+    async def __call__(self, raw: BaseRequest) -> StreamResponse:
+        """Answer one request."""
+        started = self._clock.monotonic()
+        request_id = ulid(self._clock.now())
+        name = "unknown"
+        try:
+            target = parse_target(raw._message.path)  # noqa: SLF001  `path_qs` would parse and render it again
+            methods, captures = self._routes.find(target)
+            route = methods.get(raw.method) or (methods.get("GET") if raw.method == "HEAD" else None)
+            if route is None:
+                response = self._no_route(raw, methods)
+            else:
+                name = route.name or route.path
+                principal = None
+                if route.access != "public":
+                    token = _token(raw, target)
+                    principal = self._known(token) or await self._authenticate(token)
+                response = await route.handler(
+                    Request(raw, request_id, target.params, captures, principal, route.body_bytes_max)
+                )
+        except GatewayError as error:
+            response = self._refusal(error, name, request_id)
+        except Exception:
+            _logger.exception("request.failed", request_id=request_id, route=name)
+            response = Response(
+                body=body_of("Internal error, the request id helps to find it"), status=500, content_type=JSON
+            )
+        if not response.prepared:
+            headers = response.headers
+            headers["Access-Control-Allow-Origin"] = "*"
+            headers["Access-Control-Expose-Headers"] = _EXPOSED
+            headers["X-Request-Id"] = request_id
+            _compress(raw, response)
+        metrics.request_done(name, response.status, self._clock.monotonic() - started)
+        return response
+
+    def _no_route(self, raw: BaseRequest, methods: Mapping[str, Route]) -> Response:
+        if raw.method == "OPTIONS":
+            wanted = raw.headers.get("Access-Control-Request-Headers", _ALLOWED_HEADERS)
+            return Response(status=204, headers={**_PREFLIGHT, "Access-Control-Allow-Headers": wanted})
+        if methods:
+            allowed = ", ".join([*methods, "OPTIONS"])
+            return Response(
+                body=body_of(f"Method {raw.method} is not allowed here, use {allowed}"),
+                status=405,
+                content_type=JSON,
+                headers={"Allow": allowed},
+            )
+        return Response(body=body_of("There is nothing at this path"), status=404, content_type=JSON)
+
+    def _refusal(self, error: GatewayError, route: str, request_id: str) -> Response:
+        status = status_of(error)
+        metrics.refused(type(error).__name__)
+        log = _logger.warning if status >= 500 else _logger.debug
+        log("request.refused", request_id=request_id, route=route, status=status, reason=str(error))
+        response = Response(body=body_of(str(error)), status=status, content_type=JSON)
+        seconds = retry_after(error)
+        if seconds is not None:
+            response.headers["Retry-After"] = str(seconds)
+        return response
+
+
+def _token(raw: BaseRequest, target: Target) -> str:
+    """Return the token of a request, "" if it shows none: the header wins over the URL."""
+    header = raw.headers.get("Authorization")
+    if header is not None:
+        scheme, _, value = header.partition(" ")
+        if scheme.lower() == "bearer":
+            return value.strip()
+    return target.params.get("token")
+
+
+def _compress(raw: BaseRequest, response: StreamResponse) -> None:
+    body = response.body if isinstance(response, Response) else None
+    if (
+        isinstance(body, bytes)
+        and len(body) >= _COMPRESS_BYTES_MIN
+        and "gzip" in raw.headers.get("Accept-Encoding", "")
+    ):
+        response.enable_compression()
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    """Return the pattern of a path over its segments joined by a character no path has."""
+    parts = []
+    for segment in path.strip("/").split("/"):
+        pieces = re.split(r"(\{\w+\})", segment)
+        parts.append("".join(f"(?P<{p[1:-1]}>[^\x1f]+?)" if p.startswith("{") else re.escape(p) for p in pieces))
+    return re.compile("\x1f".join(parts), re.DOTALL)

@@ -1,0 +1,60 @@
+"""Request: what a handler gets, and what it answers with."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from aiohttp.web import BaseRequest, Response
+
+from gateway.auth.principal import Principal
+from gateway.core.errors import InvalidRequest
+from gateway.web.body import read_body
+from gateway.web.target import Params, parse_form
+
+JSON: Final = "application/json"
+
+
+@dataclass(slots=True)
+class Request:
+    """One request, its target parsed and its sender known."""
+
+    raw: BaseRequest
+    id: str
+    params: Params  # of the query string
+    captures: dict[str, str]  # what the `{}` of the route's path stand for
+    principal: Principal | None  # None on public routes only
+    body_bytes_max: int
+
+    @property
+    def who(self) -> Principal:
+        """The sender, on a route that is not public."""
+        assert self.principal is not None
+        return self.principal
+
+    async def body(self) -> bytes:
+        """Return the body, decompressed.
+
+        Raises:
+            TooLarge, InvalidRequest: see `read_body`.
+        """
+        return await read_body(self.raw, self.body_bytes_max)
+
+    async def form(self) -> Params:
+        """Return the parameters of the query and of a form body; those of the query win."""
+        body = await self.body()
+        if not body:
+            return self.params
+        try:
+            return self.params.with_defaults(Params(parse_form(body.decode())))
+        except UnicodeDecodeError as error:
+            raise InvalidRequest("The body is not a form in UTF-8") from error
+
+
+def json_response(value: Any, status: int = 200) -> Response:
+    """Return `value` as a JSON answer."""
+    return Response(body=orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS), status=status, content_type=JSON)
+
+
+def text_response(text: str, status: int = 200) -> Response:
+    """Return `text` as an answer of exactly `text/plain`: clients compare the whole header."""
+    return Response(body=text.encode(), status=status, headers={"Content-Type": "text/plain"})
