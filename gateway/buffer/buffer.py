@@ -126,9 +126,9 @@ class Buffer:
         Raises:
             BufferFull, LogFull, LogPoisoned: nothing was kept. The future raises the latter two as well.
         """
-        size = _ITEM_BYTES
+        size = 0
         for layout, item in items:
-            size += len(item.body)
+            size += len(item.body) + _ITEM_BYTES
             self._layouts.put(layout)
         if self.memory_bytes + size > self._options.memory_bytes_max:
             self._relieve()
@@ -216,7 +216,7 @@ class Buffer:
         else:
             for child in children:
                 self._segments[child.first_segment] += 1
-            self.memory_bytes += sum(c.bytes for c in children) - batch.bytes
+            self.memory_bytes += sum(map(_weight, children)) - _weight(batch)
             self._forget_segment(batch.first_segment)
         self._replace(batch, children)
 
@@ -349,7 +349,7 @@ class Buffer:
             await asyncio.to_thread(self._spill.remove, batch.id)
             self._forget_segment(position[0])
         else:
-            self.memory_bytes -= batch.bytes + _ITEM_BYTES * len(batch.items)
+            self.memory_bytes -= _weight(batch)
             self._forget_segment(batch.first_segment)
         self._count_out(batch)
         self._accumulator.forget(owner)
@@ -449,7 +449,7 @@ class Buffer:
             _logger.warning("buffer.spill_failed", error=str(error))
             return False
         else:
-            self.memory_bytes -= batch.bytes + _ITEM_BYTES * len(batch.items)
+            self.memory_bytes -= _weight(batch)
             batch.items, batch.spilled = [], True
             self._forget_segment(batch.first_segment)
             self._room.set()
@@ -487,7 +487,7 @@ class Buffer:
         self.pending_rows[batch.layout.datasource_id] += batch.rows
         if not batch.spilled:
             self._segments[batch.first_segment] += 1
-            self.memory_bytes += batch.bytes + _ITEM_BYTES * len(batch.items)
+            self.memory_bytes += _weight(batch)
 
     def _adopt_spilled(self, batch_id: str) -> None:
         try:
@@ -504,6 +504,11 @@ class Buffer:
         _insert_in_order(owner.sealed, batch)
         self._accumulator.put_sealed(owner, owner.sealed.pop())
         self.pending_rows[layout.datasource_id] += rows
+
+
+def _weight(batch: Batch) -> int:
+    """Return what a batch takes in memory."""
+    return batch.bytes + _ITEM_BYTES * len(batch.items)
 
 
 def _insert_in_order(sealed: deque[Batch], batch: Batch) -> None:

@@ -11,11 +11,12 @@
 Foreign exceptions end here: whoever uses a connection does so inside `translated()`.
 """
 
+import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from typing import Any, Final
 
-import aiosqlite
 from sqlalchemy import Connection, event, insert, inspect, select, text, update
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
@@ -95,9 +96,8 @@ class Database:
         deadline = self._clock.monotonic() + LOCK_WAIT_SECONDS_MAX
         while True:
             try:
-                async with aiosqlite.connect(self._url.database or "", timeout=LOCK_WAIT_SECONDS_MAX) as connection:
-                    await connection.execute("PRAGMA journal_mode=WAL")
-            except aiosqlite.OperationalError as error:
+                await asyncio.to_thread(_set_wal, self._url.database or "")
+            except sqlite3.OperationalError as error:
                 if "locked" not in str(error) or self._clock.monotonic() > deadline:
                     raise _unavailable() from error
                 await self._clock.sleep(_WAL_RETRY_SECONDS)
@@ -141,6 +141,11 @@ def translated() -> Iterator[None]:
 
 def _unavailable() -> Unavailable:
     return Unavailable("The metadata database does not answer; try again")
+
+
+def _set_wal(path: str) -> None:
+    with closing(sqlite3.connect(path, timeout=LOCK_WAIT_SECONDS_MAX)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _sqlite_engine(url: URL) -> AsyncEngine:

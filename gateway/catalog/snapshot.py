@@ -234,8 +234,8 @@ def _merged(
     merged = {} if is_complete else dict(old)
     for resource_id in gone:
         merged.pop(resource_id, None)
-    for resource_id in [each.id for each in merged.values() if _workspace_of(each) in dropped_workspaces]:
-        del merged[resource_id]
+    if dropped_workspaces:
+        merged = {each.id: each for each in merged.values() if _workspace_of(each) not in dropped_workspaces}
     for new in changed:
         known = old.get(new.id)
         merged[new.id] = new if known is None or known != new else known

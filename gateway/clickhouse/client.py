@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
-import clickhouse_connect
 from clickhouse_connect import common
+from clickhouse_connect.driver import create_async_client
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
@@ -121,7 +121,7 @@ class Client:
     async def _make(self) -> AsyncClient:
         options = self._options
         parts = urlsplit(options.url)
-        return await clickhouse_connect.create_async_client(
+        return await create_async_client(
             interface=parts.scheme or "http",
             host=parts.hostname or "localhost",
             port=parts.port or 8123,

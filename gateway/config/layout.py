@@ -47,7 +47,7 @@ def with_secret(settings: Settings) -> Settings:
     path = settings.data_dir / "secret"
     if not path.exists():
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        mine = path.with_name(f"secret.{os.getpid()}.new")
+        mine = path.with_name(f"secret.{secrets.token_hex(4)}.new")
         descriptor = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(secrets.token_urlsafe(48) + "\n")
@@ -68,9 +68,8 @@ def log_directory(data_dir: Path, index: int) -> Path:
 
 def orphan_directories(data_dir: Path, index: int, count: int) -> list[Path]:
     """Return the logs that worker `index` of `count` adopts: those of workers there were once, when N was larger."""
-    found = (
-        int(path.name.removeprefix("worker-")) for path in (data_dir / "log").glob("worker-[0-9]*") if path.is_dir()
-    )
+    names = (path.name.removeprefix("worker-") for path in (data_dir / "log").glob("worker-*") if path.is_dir())
+    found = (int(name) for name in names if name.isdecimal())
     return [log_directory(data_dir, other) for other in sorted(found) if other >= count and other % count == index]
 
 

@@ -62,7 +62,7 @@ def parse_duration(text: str) -> float:
     unit = _SECONDS.get(match[2].lower() or "s") if match else None
     if match is None or unit is None:
         raise ValueError('is not a duration, such as "500ms", "1s", "5m" or a number of seconds')
-    return float(match[1]) * unit
+    return round(float(match[1]) * unit, 9)  # 0.29, not 0.29000000000000004
 
 
 def parse_boolean(text: str) -> bool:
@@ -86,4 +86,4 @@ def format_size(size_bytes: int) -> str:
 
 def format_duration(seconds: float) -> str:
     """Return `seconds` with its unit: seconds, or milliseconds below one second."""
-    return f"{seconds * 1000:g}ms" if 0 < seconds < 1 else f"{seconds:g}s"
+    return f"{seconds * 1000:.9g}ms" if 0 < seconds < 1 else f"{seconds:.12g}s"

@@ -48,6 +48,7 @@ class FlushOptions:
     """How the flusher works."""
 
     concurrency: int = 4
+    label: Callable[[str], str] = str  # data source id → its name in metrics
 
 
 class Flusher:
@@ -121,9 +122,8 @@ class Flusher:
             self.failing.pop(batch.layout.datasource_id, None)
             rows = batch.rows
             await self._buffer.ack(batch)
-            metrics.flushed(
-                batch.layout.datasource_id, batch.layout.quarantine, rows, self._clock.monotonic() - started
-            )
+            name = self._options.label(layout.datasource_id)
+            metrics.flushed(name, layout.quarantine, rows, self._clock.monotonic() - started)
 
     async def _fail(self, batch: Batch, error: ServerError) -> None:
         kind = classify(error.code)

@@ -11,6 +11,7 @@ This leans on methods of sqlglot's parser that are not its public interface, so 
 
 import re
 from collections.abc import Callable
+from itertools import product
 from typing import Any, ClassVar, Final
 
 from sqlglot import exp
@@ -36,6 +37,13 @@ _INTERVAL_UNITS: Final = frozenset(
     unit + plural
     for unit in "NANOSECOND MICROSECOND MILLISECOND SECOND MINUTE HOUR DAY WEEK MONTH QUARTER YEAR".split()  # noqa: SIM905
     for plural in ("", "S")
+)
+
+# Calls whose first argument may be a unit, as a bare word.
+_UNIT_FUNCTIONS: Final = frozenset(
+    prefix + infix + what
+    for prefix, what in product(("DATE", "TIMESTAMP"), ("ADD", "SUB", "DIFF"))
+    for infix in ("", "_")
 )
 _WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TYPE_MARKS: Final = {
@@ -71,6 +79,12 @@ class TypedLiteral(exp.Expression):
     arg_types: ClassVar[dict[str, bool]] = {"this": True, "expression": True}
 
 
+class TypeName(exp.Expression):
+    """A type, `this`, as it will be written; `keys` are its tokens as `render` compares them."""
+
+    arg_types: ClassVar[dict[str, bool]] = {"this": True, "keys": True}
+
+
 class LimitBy(exp.Expression):
     """`LIMIT expression [OFFSET offset] BY expressions`; `comma` when written `LIMIT offset, expression BY …`."""
 
@@ -94,7 +108,7 @@ def parse(sql: str) -> tuple[exp.Expr, list[Token]]:
         raise InvalidRequest(f"[Error] Syntax error: {_sentence(error)}") from None
     except RecursionError:
         raise TooLarge("The query is nested too deeply") from None
-    except (ZeroDivisionError):
+    except ZeroDivisionError:
         # The parser trips over nonsense it did not foresee; a query it cannot read is the caller's to mend.
         raise InvalidRequest("[Error] Syntax error: the query cannot be read") from None
     trees = [tree for tree in trees if tree is not None and not isinstance(tree, exp.Semicolon)]
@@ -139,6 +153,7 @@ class Reader(ClickHouseParser):
         *ClickHouseParser.FUNC_TOKENS,
         TokenType.IN, TokenType.VALUES, TokenType.NOT, TokenType.MOD, TokenType.DIV, TokenType.COLUMN,
     }  # fmt: skip
+    ID_VAR_TOKENS: ClassVar = {*ClickHouseParser.ID_VAR_TOKENS, TokenType.TABLE_SAMPLE}
     FUNCTION_PARSERS: ClassVar[dict[str, Callable[..., Any]]] = {
         "CAST": lambda self: self._parse_as("CAST"),
         "EXTRACT": lambda self: self._parse_unit_from("EXTRACT"),
@@ -155,6 +170,7 @@ class Reader(ClickHouseParser):
         TokenType.DOTCARET: ClickHouseParser.COLUMN_OPERATORS[TokenType.DOTCARET],
         TokenType.DCOLON: lambda _self, this, to: DoubleColon(this=this, to=to),
     }
+    SET_OP_MODIFIERS: ClassVar[set[str]] = set()
     UNARY_PARSERS: ClassVar = {
         TokenType.PLUS: lambda self: Positive(this=self._parse_unary()),
         TokenType.NOT: ClickHouseParser.UNARY_PARSERS[TokenType.NOT],
@@ -169,6 +185,10 @@ class Reader(ClickHouseParser):
     def _parse_function(self, *args: Any, **kwargs: Any) -> exp.Expr | None:
         """Read a call; a second list of arguments makes the first its parameters, whatever the function."""
         call = Parser._parse_function(self, *args, **kwargs)  # noqa: SLF001  ClickHouse's own knows a fixed list
+        if isinstance(call, exp.Anonymous) and call.expressions and call.name.upper() in _UNIT_FUNCTIONS:
+            unit = call.expressions[0]
+            if isinstance(unit, exp.Column) and not unit.table and unit.name.upper() in _INTERVAL_UNITS:
+                unit.replace(exp.Var(this=unit.name))
         if isinstance(call, exp.Anonymous) and self._match(TokenType.L_PAREN):
             values = [] if self._curr.token_type == TokenType.R_PAREN else self._parse_function_args(alias=True)
             self._match_r_paren(call)
@@ -220,31 +240,31 @@ class Reader(ClickHouseParser):
         token = self._curr
         if token.token_type == TokenType.IDENTIFIER:
             self._advance()
-            return exp.DataType(this=exp.DType.USERDEFINED, kind=token.text)
+            return TypeName(this=quote_identifier(token.text), keys=[token.text.upper()])
         if not _WORD.fullmatch(token.text):
             return None
+        parts, depth = [self._type_part(token)], 0
         self._advance()
-        parts, depth = [token.text], 0
-        while depth or self._curr.token_type == TokenType.L_PAREN:
-            if not self._curr:
-                return None
+        while self._curr and (depth or self._curr.token_type == TokenType.L_PAREN):
             depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(self._curr.token_type, 0)
             parts.append(self._type_part(self._curr))
             self._advance()
             if not depth:
                 break
-        return exp.DataType(this=exp.DType.USERDEFINED, kind=" ".join(parts))
+        return TypeName(this=" ".join(part for part, _ in parts), keys=[key for _, key in parts])
 
-    def _type_part(self, token: Token) -> str:
+    def _type_part(self, token: Token) -> tuple[str, str]:
+        """Return how `token` is written in a type, and its key."""
+        text = token.text
         if token.token_type == TokenType.STRING:
-            return quote_string(token.text)
+            return quote_string(text), "'" + text
         if token.token_type == TokenType.IDENTIFIER:
-            return quote_identifier(token.text)
+            return quote_identifier(text), text.upper()
         if token.token_type in _TYPE_MARKS:
-            return _TYPE_MARKS[token.token_type]
-        if not (_WORD.fullmatch(token.text) or token.text.isdecimal()):
+            return _TYPE_MARKS[token.token_type], _TYPE_MARKS[token.token_type]
+        if not (_WORD.fullmatch(text) or (text.isascii() and text.isdecimal())):
             self.raise_error("This is not a type", token)
-        return token.text
+        return text, text.upper()
 
     def _parse_type(self, parse_interval: bool = True, fallback_to_identifier: bool = False) -> exp.Expr | None:
         if self._curr.text.upper() in ("DATE", "TIMESTAMP") and self._next.token_type == TokenType.STRING:
@@ -328,6 +348,56 @@ class Reader(ClickHouseParser):
         members = self._parse_csv(lambda: self._parse_select_or_expression())
         self._match_r_paren()
         return exp.In(this=this, expressions=members)
+
+    def _parse_lambda(self, alias: bool = False) -> exp.Expr | None:
+        has_brackets = self._curr.token_type == TokenType.L_PAREN
+        this = super()._parse_lambda(alias=alias)
+        if isinstance(this, exp.Lambda) and has_brackets:
+            this.set("brackets", True)
+        return this
+
+    def _parse_star_ops(self) -> exp.Expr | None:
+        """`* [EXCEPT a | EXCEPT (a, b)] [REPLACE (x AS a)]`."""
+        star = exp.Star()
+        for word, key in (("EXCEPT", "except_"), ("REPLACE", "replace")):
+            # EXCEPT is also a set operation: then SELECT or a bracket with one follows.
+            if self._curr.text.upper() != word or self._next.token_type == TokenType.SELECT:
+                continue
+            self._advance()
+            star.set(key + "brackets", self._curr.token_type == TokenType.L_PAREN)
+            star.set(key, self._parse_wrapped_csv(self._parse_expression, optional=True))
+        return star
+
+    def _parse_ordered(self, parse_method: Any = None) -> exp.Ordered | None:
+        """`x [ASC | DESC] [NULLS FIRST | LAST] [WITH FILL …]`; a COLLATE has been read as an operator."""
+        if self._curr.token_type == TokenType.ALL:
+            self._advance()
+            this: exp.Expr | None = exp.Var(this="ALL")
+        else:
+            this = parse_method() if parse_method else self._parse_assignment()
+        if not this:
+            return None
+        ordered = exp.Ordered(this=this)
+        if not self._match(TokenType.ASC):
+            ordered.set("desc", self._match(TokenType.DESC))
+        if self._match_text_seq("NULLS"):
+            ordered.set("nulls_first", self._curr.text.upper())
+            self._advance()
+        if self._match_text_seq("WITH", "FILL"):
+            fill = exp.WithFill()
+            for word, key in (("FROM", "from_"), ("TO", "to"), ("STEP", "step"), ("STALENESS", "staleness")):
+                if self._match_text_seq(word):
+                    fill.set(key, self._parse_bitwise())
+            fill.set("interpolate", self._parse_interpolate())
+            ordered.set("with_fill", fill)
+        return ordered
+
+    def _parse_select_query(self, *args: Any, **kwargs: Any) -> exp.Expr | None:
+        is_from_first = self._curr.token_type == TokenType.FROM
+        query = super()._parse_select_query(*args, **kwargs)
+        if is_from_first and isinstance(query, exp.Select):
+            query.set("from_first", True)
+        return query
 
     def _parse_global_in(self, this: exp.Expr | None) -> exp.Expr | None:
         is_negative = bool(self._match(TokenType.NOT))

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.schema.codecs import read_codec
+from gateway.schema.datatype import GEO
 from gateway.schema.errors import SchemaError
 from gateway.schema.expressions import Expression, check_columns, read_expression
 from gateway.schema.jsonpath import JsonPath, parse_jsonpath
-from gateway.schema.lexer import Scanner, Token
+from gateway.schema.lexer import Scanner, Token, words
 from gateway.schema.names import normalize_name, quote_identifier
 from gateway.schema.types import DataType, read_type
 
@@ -37,6 +38,9 @@ CREATE_SETTINGS: Final = {
 """Settings that CREATE and ALTER must run with, for the table to get the types the schema says."""
 
 _JSON_PREFIX: Final = "json:"
+
+# Types that are no Array and still can hold what a path with [:] yields: as text, as a shape, as elements.
+_TAKES_ARRAYS: Final = GEO | words("String Variant Dynamic Nested SimpleAggregateFunction AggregateFunction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,7 @@ class Schema:
         """Return the schema in the form clients compare with their datafile."""
         return ", ".join(column.sql_schema() for column in self.columns)
 
-    def wire_columns(self, detail: bool = False) -> list[dict[str, Any]]:  # noqa: FBT001, FBT002  the agreed signature
+    def wire_columns(self, detail: bool = False) -> list[dict[str, Any]]:
         """Return the columns as JSON; see `Column.wire`."""
         return [column.wire(detail=detail) for column in self.columns]
 
@@ -199,7 +203,8 @@ class _Entry:
 
     def _name(self) -> str:
         scanner = self._scanner
-        name = scanner.advance().name if scanner.token.text.startswith("`") else scanner.plain_name()
+        is_quoted = scanner.token.kind == "quoted" and scanner.token.text.startswith("`")
+        name = scanner.advance().name if is_quoted else scanner.plain_name()
         if not name.isprintable() or name.startswith(_JSON_PREFIX) or not name.strip():
             raise self.fail("That is not a name for a column")
         if len(name) > COLUMN_NAME_CHARS_MAX:
@@ -261,7 +266,7 @@ class _Entry:
         element = kind
         while element.name == "Array":
             element = element.args[0]
-        if element.inner.name in {"String", "Variant", "Dynamic"}:
+        if element.inner.name in _TAKES_ARRAYS:
             return
         raise self.fail(f"Column '{name}' must be an Array to take the JSONPath {self._path.text}")
 

@@ -4,7 +4,8 @@ What clients send here ends in DDL, so the one question that matters is where Cl
 a comment ends. A general SQL tokenizer answers that almost right; this one answers it exactly, for a subset:
 
 * outside literals only ASCII: the engine takes “typographic” quotes for quotes and a Unicode minus for a minus;
-* `'…'` with backslash escapes and doubled quotes, read possessively, as the engine reads it;
+* `'…'` with backslash escapes and doubled quotes, read possessively, as the engine reads it, but never over the end of
+  a line: a literal must not be able to begin a line of a datafile;
 * names in backticks or double quotes, without backslashes, line breaks or doubled quotes;
 * `-- …` is the only comment, and it is dropped; `/*`, `#`, `;`, `$`, `@`, `{` are no tokens at all;
 * no literal may touch a word or another literal: `x'41'` and `'a''b` cannot change their meaning by a prefix.
@@ -33,7 +34,7 @@ _TOKEN: Final = re.compile(
     r"""
       (?P<word>   [A-Za-z_][A-Za-z0-9_]*+ (?!['"]) )
     | (?P<number> (?:0[xX][0-9a-fA-F]++ | 0[bB][01]++ | [0-9]++(?:\.[0-9]*+)?+(?:[eE][+-]?[0-9]++)?+) (?![\w'"`]) )
-    | (?P<string> '(?:[^'\\] | \\. | '')*+' (?![\w"`]) )
+    | (?P<string> '(?:[^'\\\n\r] | \\[^\n\r] | '')*+' (?![\w"`]) )
     | (?P<quoted> (?: `[^`\\\n]++` | "[^"\\\n]++" ) (?![\w'"`]) )
     | (?P<op>     -> | :: | \|\| | <= | >= | <> | != | == | [-+*/%=<>?:.,()\[\]] )
     """,
@@ -41,7 +42,7 @@ _TOKEN: Final = re.compile(
 )
 _DIGITS: Final = re.compile(r"(?P<number>[0-9]++(?![\w'\"`]))", re.ASCII)  # after a dot: `t.1.2` is not `t` and 1.2
 _PLAIN_NAME: Final = re.compile(r"(?:[A-Za-z0-9._*<>+']|-(?!-))++")
-_FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
 
 _ESCAPES: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "0": "\0", "a": "\a", "v": "\v", "e": "\x1b"}
 
@@ -87,7 +88,7 @@ class Scanner:
         self._position = 0
         self._read: list[Token] = []
         if found := _FORBIDDEN.search(text):
-            raise self.fail("control characters are not allowed", Token("other", found[0], found.start(), False))
+            raise self.fail("Control characters are not allowed", Token("other", found[0], found.start(), False))
         self.token = self._next()
 
     def advance(self) -> Token:

@@ -22,26 +22,24 @@ import structlog
 
 HIDDEN: Final = "[hidden]"
 
-# What follows these words is a secret, wherever they stand: in a query string (also one that was quoted once more),
-# in a header that was written out, in a connection string.
-_NAMES: Final = (
-    "token|admin_token|user_token|workspace_admin_token|access_token|password|passwd|secret|api_key|"
-    "x-clickhouse-key|authorization"
+# What follows these words is a secret: in a query string (also one that was quoted once more), as a keyword argument or
+# a key that was printed, in a header.
+_NAMES: Final = "(?:admin_|user_|workspace_admin_|access_)?token|password|passwd|secret|api_key"
+_HEADERS: Final = "authorization|x-clickhouse-key"
+_VALUE: Final = r"""(?:"[^"]*"|'[^']*'|[^\s"'&;,<>]+)"""
+_SECRETS: Final = tuple(
+    (re.compile(pattern, re.IGNORECASE), replacement)
+    for pattern, replacement in (
+        (r"(?:(?<![\w.-])|(?<=%3d))p\.[\w-]+\.[\w-]+", HIDDEN),  # a token of ours: p.<payload>.<signature>
+        (r"(?<![\w.-])eyJ[\w-]+\.[\w-]+\.[\w-]*", HIDDEN),  # a JWT
+        (r"(://[^/\s:@]*):[^/\s]*@", rf"\1:{HIDDEN}@"),  # scheme://user:password@host
+        (rf"(?:(?<!\w)|(?<=%3f)|(?<=%26))({_NAMES})(=|%3d){_VALUE}", rf"\1\2{HIDDEN}"),
+        (rf"""(["'])({_NAMES}|{_HEADERS})\1(\s*:\s*){_VALUE}""", rf"\1\2\1\3{HIDDEN}"),
+        (rf"(?<!\w)({_HEADERS})(\s*:\s*)(?:(?:bearer|basic)\s+)?{_VALUE}", rf"\1\2{HIDDEN}"),
+        (rf"\b(bearer|basic)\s+{_VALUE}", rf"\1 {HIDDEN}"),
+    )
 )
-_SECRETS: Final = (
-    # a token of ours, p.<payload>.<signature>, and a JWT
-    (re.compile(r"(?<![\w.-])(%3[dD])?p\.[\w-]+\.[\w-]+"), rf"\1{HIDDEN}"),
-    (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), HIDDEN),
-    (re.compile(r"\b(bearer|basic)\s+[^\s\"',;\[]+", re.IGNORECASE), rf"\1 {HIDDEN}"),
-    (re.compile(rf"(?<!\w)({_NAMES})(=|%3d)[^\s\"'&;,\[]+", re.IGNORECASE), rf"\1\2{HIDDEN}"),
-    (
-        re.compile(rf"(?<!\w)([\"']?(?:{_NAMES})[\"']?\s*:\s*)[\"']?(?!bearer|basic)[^\s\"',;&\[}}]+", re.IGNORECASE),
-        rf"\1{HIDDEN}",
-    ),
-    # scheme://user:password@host
-    (re.compile(r"(://[^/\s:@]*):[^/\s]*@"), rf"\1:{HIDDEN}@"),
-)
-_SECRET_FIELDS: Final = frozenset(_NAMES.replace("-", "_").split("|"))
+_SECRET_FIELD: Final = re.compile(f"{_NAMES}|{_HEADERS}", re.IGNORECASE)
 
 _LEVELS: Final = {
     "debug": logging.DEBUG,
@@ -128,8 +126,7 @@ class Redactor:
         return text
 
     def _field(self, key: str, value: object) -> object:
-        is_secret = key.lower().replace("-", "_") in _SECRET_FIELDS
-        return HIDDEN if is_secret and value else self._value(value)
+        return HIDDEN if value and _SECRET_FIELD.fullmatch(key) else self._value(value)
 
     def _value(self, value: object) -> object:
         """Return `value` without secrets; what JSON does not know becomes text first, or it would slip through."""

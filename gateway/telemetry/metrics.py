@@ -105,8 +105,7 @@ pending_rows = Declared(
 pending_bytes = Declared(
     Gauge,
     "sluice_buffer_pending_bytes",
-    "Bytes logged and not yet committed.",
-    "datasource",
+    "Memory of the rows logged and not yet committed.",
     multiprocess_mode="livesum",
 )
 oldest_pending_row_seconds = Declared(
@@ -159,7 +158,7 @@ def start(directory: Path | None = None, process: str = "") -> None:
     Raises:
         OSError: no room for the files; counting goes on in memory.
     """
-    disable_created_metrics()
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     _HERE.directory = None
     values.ValueClass = values.MutexValue
     try:

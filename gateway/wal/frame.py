@@ -121,6 +121,21 @@ def decode_header(data: bytes, at: int, mark: int, place: int) -> tuple[int, int
     return length, payload_crc
 
 
+def decode(data: bytes, at: int, mark: int, place: int) -> bytes | None:
+    """Return the payload of the frame at `data[at:]`, or None if there is no whole, undamaged frame in `data`.
+
+    Says in one call what `decode_header` and a checksum say in two: recovery does nothing else.
+    """
+    start = at + FRAME_HEADER_BYTES
+    if at < 0 or start > len(data):
+        return None
+    found, length, payload_crc, header_crc = _FRAME.unpack_from(data, at)
+    if found != mark or header_crc != crc32(data[at : at + 12], place):
+        return None
+    payload = data[start : start + length]
+    return payload if len(payload) == length and crc32(payload) == payload_crc else None
+
+
 def checksum(parts: Iterable[Buffer]) -> int:
     """Return the CRC-32 of `parts` as if they were joined."""
     crc = 0

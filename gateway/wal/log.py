@@ -204,11 +204,12 @@ class Log:
                 self._gather()
 
     def release(self, before_segment: int) -> None:
-        """Remove, in the background and oldest first, the segments before `before_segment`, but never the newest.
+        """Remove, in the background and oldest first, the segments before `before_segment`, but never the current one.
 
         Releasing less than before changes nothing. After a failed removal the next call tries again.
         """
-        self._release_before = max(self._release_before, before_segment)
+        # Frames that are yet to come must not fall under it.
+        self._release_before = max(self._release_before, min(before_segment, self._segment))
         self._wake()
 
     async def sync(self) -> None:
@@ -366,6 +367,7 @@ class Log:
             self._sizes[outcome.last.segment] = outcome.last.offset
         self._bytes = sum(self._sizes.values())
         self._stand_at(outcome.next)
+        self._release_before = min(self._release_before, self._segment)
         for future in (future for each in refused for future in each.waiters):
             if not future.done():
                 future.set_exception(_fresh(error))

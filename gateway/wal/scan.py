@@ -25,7 +25,7 @@ from typing import Final
 from isal.isal_zlib import crc32
 
 from gateway.wal.files import FileSystem
-from gateway.wal.frame import FRAME_HEADER_BYTES, PAYLOAD_BYTES_MAX, SEGMENT_HEADER_BYTES, decode_header, seed
+from gateway.wal.frame import FRAME_HEADER_BYTES, PAYLOAD_BYTES_MAX, SEGMENT_HEADER_BYTES, decode, decode_header, seed
 
 # Long enough that the calls do not count, short enough to stay in a processor's cache.
 _CHUNK_BYTES: Final = 1024 * 1024
@@ -87,28 +87,30 @@ class SegmentScan:
         if not self._has_header and self._stop > 0:
             self._suspects.append((0, offset, "segment header"))
         while offset < self._stop:
-            at = self._load(offset, FRAME_HEADER_BYTES)
-            header = None
-            if at + FRAME_HEADER_BYTES <= len(self._chunk):
-                header = decode_header(self._chunk, at, self._mark, self._seed ^ offset)
-            if header is None:
-                follows = self._find_frame(offset + 1)
-                self._suspects.append((offset, follows, "frame header"))
-                offset = follows
-                continue
-            payload = self._payload(offset, *header)
-            end = min(offset + FRAME_HEADER_BYTES + header[0], self._stop)
-            if payload is None:
-                self._suspects.append((offset, end, "payload"))
-            else:
-                if self._suspects:
-                    self._judge(is_followed=True)
-                self.end = end
-                yield offset, payload
-            offset = end
+            payload = decode(self._chunk, offset - self._chunk_at, self._mark, self._seed ^ offset)
+            if payload is None:  # not whole in this chunk, or not sound
+                header = self._header(offset)
+                payload = None if header is None else self._payload(offset, *header)
+                if payload is None:
+                    offset = self._suspect(offset, header)
+                    continue
+            if self._suspects:
+                self._judge(is_followed=True)
+            self.end = offset + FRAME_HEADER_BYTES + len(payload)
+            yield offset, payload
+            offset = self.end
         self._judge(is_followed=False)
         if self._has_header:
             self.end = max(self.end, SEGMENT_HEADER_BYTES)
+
+    def _suspect(self, offset: int, header: tuple[int, int] | None) -> int:
+        """Note that there is no whole frame at `offset`; return where to go on."""
+        if header is None:
+            what, end = "frame header", self._find_frame(offset + 1)
+        else:
+            what, end = "payload", min(offset + FRAME_HEADER_BYTES + header[0], self._stop)
+        self._suspects.append((offset, end, what))
+        return end
 
     def _judge(self, *, is_followed: bool) -> None:
         """Sort the suspects into damage and tail."""
@@ -136,6 +138,13 @@ class SegmentScan:
         at = self._load(SEGMENT_HEADER_BYTES, 4)
         return int.from_bytes(self._chunk[at : at + 4], "little")
 
+    def _header(self, offset: int) -> tuple[int, int] | None:
+        """Return length and CRC-32 of the payload of the frame at `offset`, or None if no sound header is there."""
+        at = self._load(offset, FRAME_HEADER_BYTES)
+        if at + FRAME_HEADER_BYTES > len(self._chunk):
+            return None
+        return decode_header(self._chunk, at, self._mark, self._seed ^ offset)
+
     def _payload(self, offset: int, length: int, payload_crc: int) -> bytes | None:
         """Return the payload of the frame whose header is at `offset`, or None if it is cut or damaged."""
         if offset + FRAME_HEADER_BYTES + length > self._stop:
@@ -154,11 +163,9 @@ class SegmentScan:
                 offset = max(offset + 1, self._chunk_at + len(self._chunk) - 3)
                 continue
             offset = self._chunk_at + at
-            at = self._load(offset, FRAME_HEADER_BYTES)
-            if at + FRAME_HEADER_BYTES <= len(self._chunk):
-                header = decode_header(self._chunk, at, self._mark, self._seed ^ offset)
-                if header is not None and self._payload(offset, *header) is not None:
-                    return offset
+            header = self._header(offset)
+            if header is not None and self._payload(offset, *header) is not None:
+                return offset
             offset += 1
         return self._stop
 
@@ -186,14 +193,13 @@ class SegmentScan:
         try:
             return self._files.read(self._fd, length, offset)
         except OSError:
-            return b"".join(
-                self._read_sector(at, min(_SECTOR_BYTES, offset + length - at))
-                for at in range(offset, offset + length, _SECTOR_BYTES)
-            )
+            first = offset - offset % _SECTOR_BYTES
+            sectors = range(first, offset + length, _SECTOR_BYTES)
+            return b"".join(map(self._read_sector, sectors))[offset - first :][:length]
 
-    def _read_sector(self, offset: int, length: int) -> bytes:
-        """Return the bytes, or filler where the disk cannot read them: not zeros, which would pass for no bytes."""
+    def _read_sector(self, offset: int) -> bytes:
+        """Return one sector, or filler if the disk cannot read it: not zeros, which would pass for no bytes."""
         try:
-            return self._files.read(self._fd, length, offset)
+            return self._files.read(self._fd, _SECTOR_BYTES, offset)
         except OSError:
-            return b"\xff" * length
+            return b"\xff" * _SECTOR_BYTES

@@ -5,15 +5,20 @@ unfold beyond it, having cost no more than the limit and one window. Content-Typ
 """
 
 import asyncio
+import sys
 import zlib
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from aiohttp.web import BaseRequest
-from backports import zstd
 from isal import isal_zlib
 
 from gateway.core.errors import InvalidRequest, TooLarge
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 # A client that sends nothing for this long is gone, or means harm.
 _SILENCE_SECONDS_MAX: Final = 30.0
@@ -75,7 +80,7 @@ async def _read(request: BaseRequest, limit: int) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-_MALFORMED: Final[tuple[type[Exception], ...]] = (isal_zlib.error, zstd.ZstdError)
+_MALFORMED: Final[tuple[type[Exception], ...]] = (cast("type[Exception]", isal_zlib.error), zstd.ZstdError)
 
 
 def gunzip(data: bytes, limit: int) -> bytes:

@@ -12,10 +12,11 @@ from typing import Final
 from aiohttp.web import BaseRequest, Response, StreamResponse
 
 from gateway.auth.principal import Principal
+from gateway.auth.service import Authenticator, UnknownToken
 from gateway.core.clock import Clock
 from gateway.core.errors import GatewayError
 from gateway.core.ids import ulid
-from gateway.telemetry import metrics
+from gateway.telemetry import metrics, tally
 from gateway.telemetry.logs import get_logger
 from gateway.web.errors import body_of, retry_after, status_of
 from gateway.web.request import JSON, Request
@@ -79,16 +80,9 @@ class RouteTable:
 class Front:
     """The handler of the low-level server."""
 
-    def __init__(
-        self,
-        routes: RouteTable,
-        authenticate: Callable[[str], Awaitable[Principal]],
-        clock: Clock,
-        known: Callable[[str], Principal | None],
-    ) -> None:
+    def __init__(self, routes: RouteTable, authenticator: Authenticator, clock: Clock) -> None:
         self._routes = routes
-        self._authenticate = authenticate
-        self._known = known
+        self._authenticator = authenticator
         self._clock = clock
 
     async def __call__(self, raw: BaseRequest) -> StreamResponse:
@@ -96,6 +90,7 @@ class Front:
         started = self._clock.monotonic()
         request_id = ulid(self._clock.now())
         name = "unknown"
+        response: StreamResponse
         try:
             target = parse_target(raw._message.path)  # noqa: SLF001  `path_qs` would parse and render it again
             methods, captures = self._routes.find(target)
@@ -107,7 +102,7 @@ class Front:
                 principal = None
                 if route.access != "public":
                     token = _token(raw, target)
-                    principal = self._known(token) or await self._authenticate(token)
+                    principal = await self._principal(token)
                 response = await route.handler(
                     Request(raw, request_id, target.params, captures, principal, route.body_bytes_max)
                 )
@@ -124,8 +119,14 @@ class Front:
             headers["Access-Control-Expose-Headers"] = _EXPOSED
             headers["X-Request-Id"] = request_id
             _compress(raw, response)
-        metrics.request_done(name, response.status, self._clock.monotonic() - started)
+        tally.request_done(name, response.status, self._clock.monotonic() - started)
         return response
+
+    async def _principal(self, token: str) -> Principal:
+        try:
+            return self._authenticator.authenticate(token)
+        except UnknownToken:
+            return await self._authenticator.authenticate_fresh(token)
 
     def _no_route(self, raw: BaseRequest, methods: Mapping[str, Route]) -> Response:
         if raw.method == "OPTIONS":
@@ -143,7 +144,7 @@ class Front:
 
     def _refusal(self, error: GatewayError, route: str, request_id: str) -> Response:
         status = status_of(error)
-        metrics.refused(type(error).__name__)
+        metrics.refused_requests.labels(type(error).__name__).inc()
         log = _logger.warning if status >= 500 else _logger.debug
         log("request.refused", request_id=request_id, route=route, status=status, reason=str(error))
         response = Response(body=body_of(str(error)), status=status, content_type=JSON)

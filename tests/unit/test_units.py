@@ -54,4 +54,4 @@ def test_a_written_size_reads_back_the_same(size):
 def test_a_written_duration_reads_back_the_same(milliseconds):
     seconds = milliseconds / 1000
 
-    assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, rel=1e-5)
+    assert parse_duration(format_duration(seconds)) == seconds

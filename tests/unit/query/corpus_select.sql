@@ -354,7 +354,7 @@ SELECT SUBSTRING('hello' FROM 2 FOR 3), TRIM(BOTH 'x' FROM 'xxaxx'), TRIM(LEADIN
 
 SELECT 'it''s', 'it\'s', 'back\\slash', 'tab\tnew\nline', '\x41\0', 'regex \d+ \w', 'unicode ñ 你好 🎉', ''
 
-SELECT 1 + 2 * 3 - 4 / 5 % 6, 7 DIV 2, 7 MOD 4, -5, - -5, +3, 1e3, .5, 5., 1_000, 0xFF, 0b101, -1.5e-3
+SELECT 1 + 2 * 3 - 4 / 5 % 6, 7 DIV 2, 7 % 4, -5, - -5, +3, 1e3, 0.5, 5., 1_000, 0xFF, 0b101, -1.5e-3
 
 SELECT 1 = 1, 1 == 1, 1 != 2, 1 <> 2, 1 < 2, 1 >= 2, NOT 1, 1 AND 0 OR 1, NOT 1 = 2, (1, 2) = (1, 2), 1 <=> NULL
 

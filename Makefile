@@ -1,0 +1,50 @@
+# One command each. `make help` lists them. Needs Python 3.11 or newer and make; everything else is installed into .venv.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+
+.PHONY: help install run fmt lint types test test-fault test-db docs-check check load bench lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(READY): pyproject.toml requirements.lock
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV) (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	@touch $@
+
+install: $(READY) ## environment with everything for development
+
+run: $(READY) ## gateway with the embedded engine, and proof that events came back; ONCE=1 ends after the proof
+	@$(BIN)/python deploy/demo/run.py $(if $(ONCE),--once) $(ARGS)
+
+fmt: $(READY) ## format and mend what can be mended
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+lint: $(READY) ## format, rules and directions of imports
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/lint-imports
+
+types: $(READY) ## mypy, strict
+	@$(BIN)/mypy
+
+test: $(READY) ## the whole suite, on the real engine
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-fault: $(READY) ## the unkind ones, in their long form
+	@SLUICE_TEST_LONG=1 $(BIN)/python -m pytest -m fault tests/fault $(ARGS)
+
+check: lint types test ## what CI runs
+
+lock: ## write requirements.lock anew from what pyproject.toml allows
+	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,postgres]'
+	@{ echo '# Exact versions that the suite passes with. Written by `make lock`.'; \
+	   $(BIN)/python -m pip freeze --exclude-editable; } > requirements.lock
+	@touch $(READY)
+
+clean: ## remove what the commands above made
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

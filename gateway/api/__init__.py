@@ -1,0 +1,1 @@
+"""The wire: one module per API family; `routes` is the table of contents."""

@@ -1,0 +1,64 @@
+"""Events API: `POST /v0/events`. Source: events.md; what it leaves open is decided in docs/compatibility.md."""
+
+from collections.abc import Callable
+from typing import Final
+
+from aiohttp.web import Response, StreamResponse
+
+from gateway.auth.scopes import Action
+from gateway.control.datasources import DatasourceControl
+from gateway.core.errors import InvalidRequest
+from gateway.ingest.service import Ingestor
+from gateway.telemetry import tally
+from gateway.web.request import JSON, Request
+
+_VERIFY: Final = "x-vercel-verify"
+
+
+class EventsApi:
+    """Handlers of the family."""
+
+    def __init__(self, control: DatasourceControl, ingestor: Ingestor, label: Callable[[str], str]) -> None:
+        self._control = control
+        self._ingestor = ingestor
+        self._label = label
+
+    async def post(self, request: Request) -> StreamResponse:
+        """Take events: 202 when they are durable, 200 when they are in ClickHouse and the client waited for that."""
+        params = request.params
+        verify = params.get(_VERIFY)
+        name = params.get("name")
+        if not name:
+            raise InvalidRequest("The 'name' parameter is required")
+        wait = params.flag("wait")
+        whole = _is_whole(params.get("format", "ndjson"))
+        principal = request.who
+        datasource = self._control.known(principal, name, Action.DATASOURCE_APPEND) or await self._control.find(
+            principal, name, Action.DATASOURCE_APPEND
+        )
+        body = await request.body()
+        if verify and not body:
+            return Response(body=b"{}", content_type=JSON, headers={_VERIFY: verify})
+        receipt = await self._ingestor.submit(datasource, body, whole=whole, wait=wait, import_id=request.id)
+        tally.accepted(self._label(datasource.id), receipt.rows + receipt.quarantined)
+        response = Response(
+            body=b'{"successful_rows":%d,"quarantined_rows":%d}' % (receipt.rows, receipt.quarantined),
+            status=200 if receipt.committed else 202,
+            content_type=JSON,
+        )
+        if verify:
+            response.headers[_VERIFY] = verify
+        return response
+
+    async def verify(self, request: Request) -> StreamResponse:
+        """Answer Vercel's question whether this URL is ours; everybody else is told how to send events."""
+        verify = request.params.get(_VERIFY)
+        if not verify:
+            raise InvalidRequest("Send events with POST")
+        return Response(body=b"{}", content_type=JSON, headers={_VERIFY: verify})
+
+
+def _is_whole(name: str) -> bool:
+    if name.lower() not in {"ndjson", "json"}:
+        raise InvalidRequest("The 'format' parameter must be ndjson or json")
+    return name.lower() == "json"

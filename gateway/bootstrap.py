@@ -1,0 +1,135 @@
+"""Bootstrap: the one place where concrete classes meet. Tests build the same graph through the same function."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from gateway.api.datasources import DatasourcesApi
+from gateway.api.events import EventsApi
+from gateway.api.ops import OpsApi, Readiness
+from gateway.api.routes import Apis, table
+from gateway.api.sql import SqlApi
+from gateway.auth.service import Authenticator
+from gateway.buffer.accumulator import BatchLimits
+from gateway.buffer.buffer import Buffer, BufferOptions
+from gateway.catalog import Catalog, CatalogStore
+from gateway.clickhouse.client import Client, ClientOptions
+from gateway.clickhouse.inserter import ClickHouseInserter
+from gateway.config import Settings, WorkerIdentity, log_directory, orphan_directories
+from gateway.control.datasources import DatasourceControl
+from gateway.core.clock import Clock
+from gateway.flush.flusher import Flusher, FlushOptions
+from gateway.ingest.service import IngestOptions, Ingestor
+from gateway.wal import LogOptions
+from gateway.web.front import Front
+
+
+@dataclass(slots=True)
+class Lane:
+    """A log and who empties it: the worker's own, or one it adopted."""
+
+    directory: Path
+    buffer: Buffer
+    flusher: Flusher
+
+
+@dataclass(slots=True)
+class Worker:
+    """Everything one worker process consists of, made and not yet running."""
+
+    store: CatalogStore
+    catalog: Catalog
+    client: Client
+    lane: Lane
+    adopted: list[Lane]
+    front: Front
+
+
+async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> Worker:
+    """Return a worker for these settings: its catalog loaded, its log taken up.
+
+    Raises:
+        Unavailable: the metadata database does not answer.
+        LogLocked: another process has this worker's log.
+    """
+    store = await CatalogStore.open(database_url(settings), clock)
+    catalog = Catalog(store, clock)
+    await catalog.start()
+    client = Client(ClientOptions(identity.clickhouse_url or settings.clickhouse_url))
+    inserter = ClickHouseInserter(client, lambda *which: _locate(catalog, *which))
+
+    def lane(directory: Path) -> Lane:
+        buffer = Buffer.open(directory, _log_options(settings), _buffer_options(settings), clock)
+        flusher = Flusher(
+            buffer,
+            inserter,
+            lambda *refused: quarantine_refused(catalog, clock, *refused),
+            FlushOptions(settings.flush_concurrency, lambda which: label(catalog, which)),
+            clock,
+            Random(),  # noqa: S311  spreads retries
+        )
+        return Lane(directory, buffer, flusher)
+
+    own = lane(log_directory(settings.data_dir, identity.index))
+    adopted = [lane(path) for path in orphan_directories(settings.data_dir, identity.index, identity.count)]
+    ingestor = Ingestor(own.buffer, IngestOptions(settings.hold_seconds_max, settings.wait_seconds_max), clock)
+    authenticator = Authenticator(catalog, settings.secret.encode(), settings.admin_token or None)
+    control = DatasourceControl(catalog, store, client, settings.dedup_window)
+    apis = Apis(
+        EventsApi(control, ingestor, lambda which: label(catalog, which)),
+        DatasourcesApi(control),
+        SqlApi(catalog, client, settings),
+        OpsApi(authenticator, lambda: readiness(own, catalog), settings.tokens_endpoint),
+    )
+    front = Front(table(apis, settings.body_bytes_max), authenticator, clock)
+    return Worker(store, catalog, client, own, adopted, front)
+
+
+def readiness(lane: Lane, catalog: Catalog) -> Readiness:
+    """Return whether events would be taken now; see `api.ops`."""
+    buffer = lane.buffer
+    reasons = () if buffer.has_room else ("no room for rows: the buffer or its disk budget is full",)
+    notes = {
+        "clickhouse": "no answer" if lane.flusher.is_out else "ok",
+        "pending_rows": sum(buffer.pending_rows.values()),
+        "oldest_pending_row_seconds": round(buffer.oldest_age_seconds(), 3),
+        "log_bytes": buffer.disk_bytes,
+        "catalog_age_seconds": round(catalog.age_seconds(), 3),
+    }
+    return Readiness(reasons, notes)
+
+
+def database_url(settings: Settings) -> str:
+    """Return where the metadata is."""
+    return settings.database_url or f"sqlite+aiosqlite:///{settings.data_dir.resolve() / 'metadata.db'}"
+
+
+def label(catalog: Catalog, datasource_id: str) -> str:
+    """Return what metrics call a data source: `<workspace>.<name>`, its id if it is gone."""
+    found = catalog.snapshot.datasources.get(datasource_id)
+    workspace = catalog.snapshot.workspaces.get(found.workspace_id) if found else None
+    return f"{workspace.name}.{found.name}" if found and workspace else datasource_id
+
+
+def _locate(catalog: Catalog, datasource_id: str, quarantine: bool) -> tuple[str, str] | None:
+    found = catalog.snapshot.datasources.get(datasource_id)
+    workspace = catalog.snapshot.workspaces.get(found.workspace_id) if found else None
+    if found is None or workspace is None:
+        return None
+    return workspace.database, found.quarantine_table if quarantine else found.table
+
+
+def _log_options(settings: Settings) -> LogOptions:
+    # The buffer keeps the budget, so that seals and acks, which make room, are written when it is used up.
+    headroom = 4 * settings.log_segment_bytes_max
+    return LogOptions(
+        policy=settings.log_sync,
+        segment_bytes_max=settings.log_segment_bytes_max,
+        bytes_max=settings.log_bytes_max + headroom,
+        staged_bytes_max=settings.buffer_memory_bytes_max,
+    )
+
+
+def _buffer_options(settings: Settings) -> BufferOptions:
+    limits = BatchLimits(settings.batch_rows_max, settings.batch_bytes_max, settings.batch_age_seconds_max)
+    return BufferOptions(limits, settings.buffer_memory_bytes_max, settings.log_bytes_max)

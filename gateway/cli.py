@@ -1,0 +1,344 @@
+"""Command line: `sluice serve`, and what an operator needs around it.
+
+Exit codes: 0 done, or a clean stop; 1 it failed; 2 the settings or the command are wrong, nothing was started.
+Options of settings are made from the table in `gateway.config`. What a command needs is imported when it runs:
+`version` loads no engine.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from gateway import __version__
+from gateway.config import (
+    DEFAULTS,
+    SPECS,
+    ConfigurationError,
+    Loaded,
+    Settings,
+    WorkerIdentity,
+    clickhouse_address,
+    engine_directory,
+    flag,
+    format_value,
+    load,
+    variable,
+    with_secret,
+)
+from gateway.core.clock import SystemClock
+from gateway.core.parent import say_ready
+from gateway.telemetry import metrics
+from gateway.telemetry.logs import LoggingOptions, Redactor, configure, get_logger
+
+_logger = get_logger(__name__)
+
+_EXIT_FAILED: Final = 1
+_EXIT_CONFIGURATION: Final = 2
+
+# A shorter one is not looked for in the log: it would be found inside of words.
+_SECRET_CHARACTERS_MIN: Final = 6
+
+_SETTINGS_NOTE: Final = """\
+Every option may also be in the environment, under the name shown, or in a TOML file under its own name with `_` for `-`
+(batch_rows_max = 50000). The command line wins over the environment, the environment over the file.
+Sizes: 64MiB, 10MB, 4096. Durations: 500ms, 1s, 5m, 2.5. Booleans: on, off."""
+
+_EXAMPLES: Final = """\
+examples:
+  sluice serve                                          all in one, data in ./sluice-data
+  sluice serve --port 8080 --workers 4 --host 0.0.0.0
+  sluice serve --clickhouse-url http://default:secret@db:8123/
+  SLUICE_CONFIG=/etc/sluice.toml sluice check-config    what would be used, and from where
+  sluice log verify ./sluice-data                       can everything in the log be read?
+
+exit codes: 0 done; 1 it failed; 2 the settings or the command are wrong"""
+
+_ENGINE_SETTINGS: Final = (
+    "data_dir",
+    "clickhouse_url",
+    "clickhouse_user",
+    "clickhouse_password",
+    "engine_memory_bytes_max",
+    "log_level",
+    "log_format",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["child"]:
+        return _child()
+    options = vars(_parser().parse_args(arguments))
+    command: Callable[[Mapping[str, str]], int] = options.pop("run")
+    try:
+        return command(options)
+    except ConfigurationError as error:
+        _complain("the settings are wrong:\n" + "\n".join(f"  {problem}" for problem in error.problems))
+        return _EXIT_CONFIGURATION
+    except BrokenPipeError:  # whoever read our output has seen enough
+        sys.stderr.close()
+        return _EXIT_FAILED
+
+
+def _serve(options: Mapping[str, str]) -> int:
+    settings = load(options).settings
+    return _serve_alone(settings) if settings.role == "api" else _serve_all(settings)
+
+
+def _serve_all(settings: Settings) -> int:
+    """Be the supervisor."""
+    from gateway.supervisor import DirectoryTaken, PortTaken  # noqa: PLC0415
+    from gateway.supervisor.run import supervise  # noqa: PLC0415
+
+    _configure_logs(settings, role="supervisor")
+    try:
+        return asyncio.run(supervise(settings, _say))
+    except (DirectoryTaken, PortTaken, OSError) as error:
+        _complain(str(error))
+        return _EXIT_FAILED
+
+
+def _serve_alone(settings: Settings) -> int:
+    """Be the only worker: no supervisor, no engine."""
+    from gateway.supervisor import DirectoryTaken, PortTaken, claim_directory, claim_port  # noqa: PLC0415
+
+    try:
+        asyncio.run(claim_directory(settings.data_dir, SystemClock(), settings.drain_seconds_max))
+        with claim_port(settings.host, settings.port) as held:
+            settings = with_secret(replace(settings, port=held.getsockname()[1]))
+            return _run_worker(settings, WorkerIdentity(clickhouse_url=clickhouse_address(settings)))
+    except (DirectoryTaken, PortTaken, OSError) as error:
+        _complain(str(error))
+        return _EXIT_FAILED
+
+
+def _child() -> int:
+    """Be what the supervisor says on standard input."""
+    from gateway.supervisor.orders import Orders  # noqa: PLC0415
+
+    orders = Orders.decode(sys.stdin.buffer.readline())
+    if orders.identity is not None:
+        return _run_worker(orders.settings, orders.identity)
+    return _run_engine(orders.settings, is_supervised=True)
+
+
+def _run_worker(settings: Settings, identity: WorkerIdentity) -> int:
+    """Be the worker `identity`."""
+    from gateway.server import run_worker  # noqa: PLC0415
+
+    _configure_logs(settings, identity.clickhouse_url, role="worker", worker=identity.index)
+    try:
+        metrics.start(identity.metrics_directory, identity.name)
+    except OSError as error:  # a full disk costs the metrics, not the start: draining may be what frees it
+        _logger.warning("metrics.not_shared", reason=str(error))
+    return _guarded(lambda: run_worker(settings, identity))
+
+
+def _guarded(run: Callable[[], int]) -> int:
+    """Return what `run` returns; what it raises is logged, for Python's own last words would not hide secrets."""
+    try:
+        return run()
+    except Exception:
+        _logger.exception("process.failed")
+        return _EXIT_FAILED
+
+
+def _engine(options: Mapping[str, str]) -> int:
+    settings = load(options).settings
+    if not settings.clickhouse_url:
+        raise ConfigurationError(
+            "clickhouse_url must say where the engine listens: http://user:password@127.0.0.1:8123/"
+        )
+    if not urlsplit(clickhouse_address(settings)).password:
+        raise ConfigurationError("clickhouse_password must be set: the engine does what anybody says who knows it")
+    return _run_engine(settings, is_supervised=False)
+
+
+def _run_engine(settings: Settings, *, is_supervised: bool) -> int:
+    """Run the engine where `clickhouse_url` says."""
+    from gateway.engine.options import EngineOptions  # noqa: PLC0415
+    from gateway.engine.server import run  # noqa: PLC0415
+
+    _configure_logs(settings, role="engine")
+    url = urlsplit(clickhouse_address(settings))
+    options = EngineOptions(
+        data_dir=engine_directory(settings.data_dir),
+        user=unquote(url.username or ""),
+        password=unquote(url.password or ""),
+        host=url.hostname or "",
+        port=8123 if url.port is None else url.port,
+        memory_bytes_max=settings.engine_memory_bytes_max,
+        exit_when_stdin_closes=is_supervised,
+    )
+    ready = say_ready if is_supervised else lambda port: _say(f"The engine answers at {options.host}:{port}\n")
+    return _guarded(lambda: run(options, ready))
+
+
+def _check_config(options: Mapping[str, str]) -> int:
+    """Print the settings as TOML that could be read back, but for the secrets."""
+    loaded = load(options)
+    lines = [f"{_as_toml(name, loaded):<60}  # {loaded.sources[name]}" for name in SPECS]
+    _say("\n".join(lines) + "\n")
+    return 0
+
+
+def _as_toml(name: str, loaded: Loaded) -> str:
+    spec, value = SPECS[name], getattr(loaded.settings, name)
+    if spec.kind == "boolean":
+        return f"{name} = {'true' if value else 'false'}"
+    if spec.kind == "integer":
+        return f"{name} = {value}"
+    text = format_value(spec, value)
+    if spec.secret and text:
+        shown = Redactor().text(text) if name.endswith("_url") else "[hidden]"
+        if shown != text:
+            return f"# {name} = {shown}"
+        text = shown
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{name} = "{escaped}"'
+
+
+def _log_inspect(options: Mapping[str, str]) -> int:
+    """Print what is in each log."""
+    return _report(Path(options["directory"]), with_segments=True)
+
+
+def _log_verify(options: Mapping[str, str]) -> int:
+    """Print whether each log can be read whole."""
+    return _report(Path(options["directory"]), with_segments=False)
+
+
+def _report(directory: Path, *, with_segments: bool) -> int:
+    """Print a report on the log in `directory`, or on all logs of a data directory; return the exit code."""
+    from gateway.wal import UnknownFormat, inspect  # noqa: PLC0415
+
+    directories = sorted((directory / "log").glob("worker-*")) or [directory]
+    status = 0
+    for log in directories:
+        try:
+            report = inspect(log)
+        except (OSError, UnknownFormat) as error:
+            _complain(f"{log}: {error}")
+            status = _EXIT_FAILED
+            continue
+        status = max(status, report.exit_status)
+        frames = sum(segment.frames for segment in report.segments)
+        verdict = f"{len(report.damage)} damaged places" if report.damage else "whole"
+        _say(f"{log}: {verdict}, {len(report.segments)} segments, {frames} frames, synced to {report.synced}\n")
+        for segment in report.segments if with_segments else ():
+            _say(
+                f"  segment {segment.segment}: {segment.bytes} bytes, {segment.frames} frames, "
+                f"{segment.payload_bytes} bytes of payload, {segment.tail_bytes} bytes of unfinished tail\n"
+            )
+        for damage in report.damage:
+            _say(f"  damage: {damage}\n")
+    return status
+
+
+def _version(_options: Mapping[str, str]) -> int:
+    _say(f"sluice {__version__}\n")
+    return 0
+
+
+def _configure_logs(settings: Settings, *secrets: str, **bound: str | int) -> None:
+    """Send this process's log to stderr; every secret of the settings is known to it by heart."""
+    known = [getattr(settings, name) for name, spec in SPECS.items() if spec.secret]
+    passwords = [unquote(urlsplit(text).password or "") for text in (*known, *secrets) if "://" in text]
+    whole = [text for text in known if "://" not in text]
+    configure(
+        LoggingOptions(
+            level=settings.log_level,
+            format=settings.log_format,
+            bound=bound,
+            secrets=tuple(secret for secret in (*whole, *passwords) if len(secret) >= _SECRET_CHARACTERS_MIN),
+        )
+    )
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(f"sluice: {text}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sluice",
+        description="Event-ingestion gateway and data API for ClickHouse, wire-compatible with Tinybird.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add(commands, "serve", _serve, "Serve: supervisor, embedded engine and workers.", SPECS)
+    _add(commands, "engine", _engine, "Run the embedded engine alone, for workers elsewhere.", _ENGINE_SETTINGS)
+    _add(commands, "check-config", _check_config, "Show the settings that would be used, secrets hidden.", SPECS)
+    log = commands.add_parser("log", help="Look into the write-ahead log; changes nothing.", allow_abbrev=False)
+    actions = log.add_subparsers(required=True, metavar="ACTION")
+    for name, run, text in (
+        ("inspect", _log_inspect, "List segments and frames."),
+        ("verify", _log_verify, "Read everything; exit code 1 if something is damaged."),
+    ):
+        action = actions.add_parser(name, help=text, description=text, allow_abbrev=False)
+        action.add_argument("directory", metavar="DIR", help="a data directory, or the log of one worker")
+        action.set_defaults(run=run)
+    _add(commands, "version", _version, "Show the version.", ())
+    return parser
+
+
+def _add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    run: Callable[[Mapping[str, str]], int],
+    text: str,
+    settings: Sequence[str] | Mapping[str, object],
+) -> None:
+    """Add a command with the options of `settings`."""
+    command = commands.add_parser(
+        name,
+        usage=f"sluice {name} [options]" if settings else None,
+        help=text,
+        description=text,
+        epilog=_SETTINGS_NOTE if settings else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    command.set_defaults(run=run)
+    if settings:
+        command.add_argument("--config", metavar="FILE", help="TOML file with settings  SLUICE_CONFIG")
+    groups: dict[str, argparse._ArgumentGroup] = {}
+    for setting in settings:
+        spec = SPECS[setting]
+        group = groups.get(spec.group) or command.add_argument_group(spec.group)
+        groups[spec.group] = group
+        default = spec.default_text or format_value(spec, getattr(DEFAULTS, setting))
+        about = f"{spec.help} [{default}]  {variable(setting)}".replace("%", "%%")
+        is_switch = spec.kind == "boolean"
+        group.add_argument(
+            flag(setting),
+            dest=setting,
+            metavar="|".join(spec.choices) or _METAVARS[spec.kind],
+            help=about,
+            nargs="?" if is_switch else None,
+            const="on" if is_switch else None,
+        )
+
+
+_METAVARS: Final = {
+    "text": "TEXT",
+    "path": "PATH",
+    "integer": "N",
+    "size": "SIZE",
+    "duration": "DURATION",
+    "boolean": "on|off",
+}

@@ -1,0 +1,1 @@
+"""The control plane: what exists, and how it is made and changed."""

@@ -1,0 +1,149 @@
+"""Handler: the life of one request, from the first header to the last byte.
+
+    GET /ping, /replicas_status, / without a query     Ok.
+    GET | POST /?query=…                               a statement: in the URL, in the body, or begun in the one and
+                                                       continued, after a line break, in the other
+
+An INSERT with data streams its body into the engine; every other statement is read whole and answers through a pipe.
+
+When the client goes away, a statement that only reads is cancelled, an INSERT whose data has not all come is broken off
+(nothing of it is committed, if it is one block), and anything else is brought to its end.
+
+Source: ClickHouse docs, "HTTP Interface"; src/Server/HTTPHandler.cpp.
+"""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Mapping
+
+from aiohttp import BodyPartReader, web
+
+from gateway.engine import call as calls
+from gateway.engine import statement
+from gateway.engine.answer import Answer, Server
+from gateway.engine.body import Body, Feed
+from gateway.engine.call import Call
+from gateway.engine.errors import (
+    NOT_IMPLEMENTED,
+    QUERY_IS_TOO_LARGE,
+    UNKNOWN_EXCEPTION,
+    EngineError,
+)
+from gateway.engine.library import Link, Outcome
+from gateway.engine.pipe import Pipe
+from gateway.engine.runner import Runner
+
+# The engine's `max_query_size`: an INSERT whose own text is longer than this is not looked for.
+_HEAD_BYTES = 256 * 1024
+
+log = logging.getLogger(__name__)
+
+
+class Handler:
+    """Answers requests."""
+
+    def __init__(self, server: Server, runner: Runner) -> None:
+        self._server = server
+        self._options = server.options
+        self._runner = runner
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer `request`."""
+        path, params = calls.split_target(request.raw_path)
+        if path in {"/ping", "/replicas_status"} or (path == "/" and request.method == "GET" and not params):
+            return web.Response(text="Ok.\n")
+        if path != "/" or request.method not in {"GET", "POST"}:
+            return web.Response(status=404, text=f"There is no handle for {request.method} {path[:200]}\n")
+        answer = Answer(self._server, str(uuid.uuid4()), started_at=self._server.clock.monotonic())
+        try:
+            calls.authenticate(self._options, params, request.headers)
+            await _continue(request)
+            if request.content_type == "multipart/form-data":
+                params = {**params, **await self._form(request)}
+            call = calls.parse(self._options, request.method, params, request.headers, answer.query_id)
+            answer.query_id, answer.coding, answer.timezone = call.query_id, call.coding, call.timezone
+            return await self._statement(request, call, answer)
+        except EngineError as error:
+            return answer.failed(error)
+        except Exception:
+            log.exception("engine.request_failed")
+            return answer.failed(EngineError(UNKNOWN_EXCEPTION, "The engine's HTTP side failed; see its log"))
+
+    async def _statement(self, request: web.BaseRequest, call: Call, answer: Answer) -> web.StreamResponse:
+        """Answer the statement in the URL, the body, or both."""
+        is_form = request.content_type == "multipart/form-data"
+        body = Body(request.content, request.headers.get("Content-Encoding", ""), self._options.receive_timeout_seconds)
+        head = b"" if is_form else await body.head(_HEAD_BYTES)
+        text = call.query + b"\n" + head if call.query and not is_form else call.query + head
+        insert = statement.insert(text) if statement.is_insert(text) else None
+        if insert is not None:
+            return await self._insert(call, text, insert, body, answer)
+        if not is_form and not body.is_read:
+            text += await body.rest(self._options.query_bytes_max)
+        return await self._plain(request, call, text, answer)
+
+    async def _insert(
+        self, call: Call, text: bytes, insert: statement.Insert, body: Body, answer: Answer
+    ) -> web.StreamResponse:
+        """Insert the data of `body` after what `text` has of it already."""
+        feed = Feed()
+        pieces = body.receive(text[insert.data_at :], feed, self._options.insert_bytes_max)
+
+        def job(link: Link) -> Outcome:
+            # The engine leaves off at a semicolon among values; a server says that it does.
+            if insert.format == "Values" and body.is_read and link.count(text) > 1:
+                raise statement.several()
+            return link.insert(insert.head, insert.format, pieces)
+
+        run = await self._runner.start(call, insert.head, job, feed.close, reads=False)
+        await body.send(feed)
+        return answer.whole(b"", await run.outcome())
+
+    async def _plain(self, request: web.BaseRequest, call: Call, text: bytes, answer: Answer) -> web.StreamResponse:
+        """Run `text` and send its result."""
+        pipe = Pipe()
+
+        def job(link: Link) -> Outcome:
+            plain = statement.plain(text)
+            answer.format = plain.format or call.default_format
+            return link.run(plain, call.default_format, pipe.input, reads_only=call.readonly > 0)
+
+        reads = statement.is_read(text)
+        try:
+            run = await self._runner.start(call, text, job, pipe.close_input, reads=reads)
+        except BaseException:
+            pipe.close_input()
+            pipe.close()
+            raise
+        try:
+            return await answer.send(request, call, pipe, run)
+        except (asyncio.CancelledError, TimeoutError, ConnectionError):
+            if reads:
+                await run.cancel()
+            raise
+        finally:
+            pipe.close()
+
+    async def _form(self, request: web.BaseRequest) -> Mapping[str, bytes]:
+        """Return the fields of a multipart form: a statement and its parameters, no files."""
+        fields: dict[str, bytes] = {}
+        room = self._options.query_bytes_max
+        async for part in await request.multipart():
+            if not isinstance(part, BodyPartReader) or part.filename is not None:
+                raise EngineError(NOT_IMPLEMENTED, "External tables (files in a form) are not supported")
+            value = bytearray()
+            while chunk := await part.read_chunk():
+                value += chunk
+                if len(value) > room:
+                    raise EngineError(QUERY_IS_TOO_LARGE, f"The form is larger than {self._options.query_bytes_max}")
+            room -= len(value)
+            fields[part.name or ""] = bytes(value)
+        return fields
+
+
+async def _continue(request: web.BaseRequest) -> None:
+    """Tell a client that waits for it to go on with its body."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0

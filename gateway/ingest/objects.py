@@ -1,0 +1,189 @@
+"""Objects: JSON text for a column of type JSON, such that ClickHouse takes it and changes nothing.
+
+ClickHouse refuses a whole insert for one object with a key twice, so the text is written anew from what was read: the
+last of equal keys wins. Refused here, because the engine would refuse the insert, or store something else:
+
+    integers below -2^63 or above 2^64 - 1            become text
+    an integer above 2^53 in an array with fractions  becomes a float
+    two values for one path: {"a.b": 1, "a": {"b": 2}}   a dot in a key is a step for ClickHouse
+    nesting deeper than `DEPTH_MAX`
+    a value for a typed path, `JSON(a UInt8)`, that does not fit the type (300 would refuse the insert, 1.5 would be 1)
+
+What the type itself does not keep is not ours to save: null members and empty objects vanish, a key with a dot comes back
+as nested objects, and the order of keys is lost. See `transport` for the settings the insert needs.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from gateway.core.errors import InvalidRequest
+from gateway.ingest.moments import transport_digits
+from gateway.ingest.unfit import Unfit, decode_text, shown
+from gateway.schema.types import DataType
+
+DEPTH_MAX: Final = 500  # the engine takes 1024; Python's own limit is near 1000
+
+_INT64_MIN: Final = -(2**63)
+_UINT64_MAX: Final = 2**64 - 1
+_EXACT_MAX: Final = 2**53
+
+_QUOTE: Final = ord('"')
+# What only a few objects have, and what makes a walk over all of it necessary: a long number, a key with a dot.
+_SUSPECT: Final = re.compile(rb'[0-9]{16}|\.[^"]*":')
+
+_Convert = Callable[[bytes], Any]
+
+
+def object_converter(kind: DataType, converter: Callable[[DataType], _Convert]) -> _Convert:
+    """Return what makes of an object, or of a string that holds one, the text for a column of type `kind`.
+
+    Args:
+        kind: the JSON type, with its typed paths.
+        converter: makes converters, for the typed paths.
+
+    Raises:
+        InvalidRequest: a typed path has a type that cannot be checked here.
+    """
+    typed = [_TypedPath(path, arg, converter) for path, arg in zip(kind.names, kind.args, strict=True)]
+    # With typed paths a number must keep its text: a Decimal wants all of it.
+    hook = _keep_text if typed else None
+    decode = msgspec.json.Decoder(dict[str, Any], float_hook=hook).decode
+
+    def convert(raw: bytes) -> str:
+        if raw[0] == _QUOTE:
+            raw = decode_text(raw).strip().encode()
+        if not raw.startswith(b"{"):
+            raise Unfit("it must be an object")
+        try:
+            value = decode(raw)
+            for path in typed:
+                path.apply(value)
+            text = msgspec.json.encode(value)
+        except msgspec.MsgspecError:
+            raise Unfit("it must be an object, with finite numbers") from None
+        except RecursionError:
+            raise Unfit("nested too deeply") from None
+        if _SUSPECT.search(text) or text.count(b"{") + text.count(b"[") > DEPTH_MAX:
+            _check(value, 0)
+            _check_paths(value)
+        return text.decode()
+
+    return convert
+
+
+def _keep_text(number: str) -> msgspec.Raw:
+    if len(number) > 400 or float(number) in {float("inf"), float("-inf")}:
+        raise Unfit("a number is out of range")
+    return msgspec.Raw(number.encode())
+
+
+def _check(value: Any, depth: int) -> None:
+    """Raise if `value` has a number the engine would alter, or is too deep."""
+    if depth > DEPTH_MAX:
+        raise Unfit("nested too deeply")
+    if value.__class__ is dict:
+        for item in value.values():
+            _check(item, depth + 1)
+    elif value.__class__ is list:
+        has_fraction = any(item.__class__ in {float, msgspec.Raw} for item in value)
+        for item in value:
+            _check(item, depth + 1)
+            if has_fraction and item.__class__ is int and abs(item) > _EXACT_MAX:
+                raise Unfit(f"{item} cannot be stored exactly beside fractions")
+    elif value.__class__ is int and not _INT64_MIN <= value <= _UINT64_MAX:
+        raise Unfit(f"{shown(str(value))} has more than 64 bits")
+
+
+def _check_paths(value: Any) -> None:
+    """Raise if two values of one object would get the same path, here or in an array of objects."""
+    seen: set[str] = set()
+    for path, item in _leaves(value, ""):
+        if path in seen:
+            raise Unfit(f"two values at the path '{shown(path)}'")
+        seen.add(path)
+        if item.__class__ is list:
+            _check_array(item)
+
+
+def _check_array(array: list[Any]) -> None:
+    for item in array:
+        if item.__class__ is dict:
+            _check_paths(item)
+        elif item.__class__ is list:
+            _check_array(item)
+
+
+def _leaves(value: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, item in value.items():
+        if item.__class__ is dict:
+            yield from _leaves(item, f"{prefix}{key}.")
+        else:
+            yield prefix + key, item
+
+
+class _TypedPath:
+    """One `a.b UInt8` in `JSON(a.b UInt8)`: its values are checked, and written as the engine reads that type."""
+
+    __slots__ = ("_convert", "_kind", "_path", "_steps")
+
+    def __init__(self, path: str, kind: DataType, converter: Callable[[DataType], _Convert]) -> None:
+        _check_kind(kind)
+        self._path = path
+        self._steps = path.split(".")
+        self._kind = kind
+        self._convert = converter(kind)
+
+    def apply(self, value: dict[str, Any]) -> None:
+        """Check what `value` has at the path, and rewrite it in place. It may be there once, with or without dots."""
+        self._visit(value, self._path)
+
+    def _visit(self, value: dict[str, Any], rest: str) -> None:
+        for key in [key for key in value if rest == key or rest.startswith(f"{key}.")]:
+            if rest == key:
+                value[key] = self._rewritten(value[key])
+            elif value[key].__class__ is dict:
+                self._visit(value[key], rest[len(key) + 1 :])
+
+    def _rewritten(self, item: Any) -> Any:
+        raw = msgspec.json.encode(item)
+        try:
+            return _written(self._kind, self._convert(raw))
+        except Unfit as error:
+            detail = f" ({error})" if str(error) else ""
+            raise Unfit(f"'{shown(raw)}' at '{self._path}' is not {self._kind.text}{detail}") from None
+
+
+def _check_kind(kind: DataType) -> None:
+    if kind.name in {"Nullable", "Array"}:
+        _check_kind(kind.args[0])
+    elif kind.name in {"Map", "Tuple", "JSON"}:
+        raise InvalidRequest(f"A typed path of type {kind.text} in a JSON column cannot be filled from JSON")
+
+
+def _written(kind: DataType, value: Any) -> Any:
+    """Return a canonical value as the engine reads it in JSON text of a typed path."""
+    match kind.name:
+        case "Nullable":
+            return None if value is None else _written(kind.args[0], value)
+        case "Array":
+            return [_written(kind.args[0], item) for item in value]
+        case "Int128" | "Int256" | "UInt128" | "UInt256":
+            return msgspec.Raw(value.encode())
+        case "Date" | "Date32":
+            return _iso_date(value)
+        case "DateTime64":
+            return _seconds_text(value, transport_digits(kind.precision))
+    return value
+
+
+def _iso_date(days: int) -> str:
+    return dt.date.fromordinal(dt.date(1970, 1, 1).toordinal() + days).isoformat()
+
+
+def _seconds_text(ticks: int, digits: int) -> str:
+    seconds, rest = divmod(ticks, 10**digits)
+    return f"{seconds}.{rest:0{digits}d}" if digits else str(seconds)

@@ -1,0 +1,152 @@
+"""Ingest: the story of one request, in one function.
+
+Bytes are fitted to the data source, what fits and what does not goes to the buffer in one piece, and the answer is given
+when that is durable; or, if the client wants to wait, when it is in ClickHouse.
+"""
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import pyarrow as pa
+
+from gateway.buffer.batch import Commit, encode_rows
+from gateway.buffer.buffer import Buffer, BufferFull
+from gateway.buffer.layout import Layout
+from gateway.buffer.records import Item
+from gateway.core.clock import Clock
+from gateway.ingest.fit import Fitted, Fitter
+from gateway.schema.columns import Schema
+
+# Compiled plans kept; more data sources than this in use at once are compiled again now and then (about 1 ms each).
+_PLANS_MAX: Final = 4096
+
+
+class Destination(Protocol):
+    """What ingest needs to know of a data source."""
+
+    @property
+    def id(self) -> str:
+        """Its id; rows are kept under it."""
+
+    @property
+    def version(self) -> int:
+        """Grows when the schema changes."""
+
+    @property
+    def schema(self) -> Schema:
+        """The parsed schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestOptions:
+    """Bounds of one request's wait."""
+
+    hold_seconds_max: float = 2.0
+    wait_seconds_max: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a body. The rows are durable; `committed`: they are in ClickHouse as well."""
+
+    rows: int
+    quarantined: int
+    committed: bool
+
+
+class _Plan:
+    """A data source at one version: how to fit, and the layouts of what comes out."""
+
+    __slots__ = ("datasource_id", "fitter", "layouts", "quarantine")
+
+    def __init__(self, destination: Destination) -> None:
+        self.datasource_id = destination.id
+        self.fitter = Fitter(destination.schema)
+        self.quarantine = Layout.of(destination.id, True, self.fitter.quarantine_schema)
+        self.layouts: dict[frozenset[int], Layout] = {}
+
+    def layout(self, omitted: frozenset[int]) -> Layout:
+        found = self.layouts.get(omitted)
+        if found is None:
+            found = Layout.of(self.datasource_id, False, self.fitter.arrow_schema(omitted))
+            self.layouts[omitted] = found
+        return found
+
+    def items(self, fitted: Fitted) -> list[tuple[Layout, Item]]:
+        items = []
+        for group in fitted.groups:
+            layout = self.layout(group.omitted)
+            items.append((layout, encode_rows(layout, group.columns, len(group.columns[0]))))
+        if fitted.quarantined:
+            columns = fitted.quarantine_columns
+            items.append((self.quarantine, encode_rows(self.quarantine, columns, fitted.quarantined)))
+        return items
+
+
+class Ingestor:
+    """Takes the bodies of events. One per worker."""
+
+    def __init__(self, buffer: Buffer, options: IngestOptions, clock: Clock) -> None:
+        self._buffer = buffer
+        self._options = options
+        self._clock = clock
+        self._plans: OrderedDict[tuple[str, int], _Plan] = OrderedDict()
+
+    async def submit(
+        self, destination: Destination, body: bytes, *, whole: bool, wait: bool, import_id: str
+    ) -> Receipt:
+        """Fit and keep the events in `body`; return when what the receipt says is true.
+
+        Args:
+            destination: where they go.
+            body: NDJSON in UTF-8; with `whole` one JSON object or an array of them.
+            whole: see `body`.
+            wait: return only when the rows are in ClickHouse, or after `wait_seconds_max`.
+            import_id: of the request; quarantined rows show it.
+
+        Raises:
+            InvalidRequest: nothing in the body could be read; nothing was kept.
+            BufferFull, LogFull, LogPoisoned: no room, for longer than a request may be held; nothing was kept.
+        """
+        plan = self._plan(destination)
+        fit = plan.fitter.fit_json if whole else plan.fitter.fit_ndjson
+        fitted = fit(body, self._clock.now(), import_id)
+        items = plan.items(fitted)
+        commit = Commit(asyncio.get_running_loop().create_future()) if wait else None
+        # Shielded: if the client goes away, the rows still join their batch when the log has them.
+        await asyncio.shield(await self._append(items, commit))
+        committed = commit is not None and await self._committed(commit)
+        return Receipt(fitted.rows, fitted.quarantined, committed)
+
+    async def _append(self, items: list[tuple[Layout, Item]], commit: Commit | None) -> asyncio.Future[None]:
+        try:
+            return self._buffer.append(items, commit)
+        except BufferFull:
+            deadline = self._clock.monotonic() + self._options.hold_seconds_max
+        while True:
+            remaining = deadline - self._clock.monotonic()
+            await self._buffer.wait_for_room(max(remaining, 0.0))
+            try:
+                return self._buffer.append(items, commit)
+            except BufferFull:
+                if self._clock.monotonic() >= deadline:
+                    raise
+
+    async def _committed(self, commit: Commit) -> bool:
+        try:
+            async with asyncio.timeout(self._options.wait_seconds_max):
+                await asyncio.shield(commit.done)
+        except TimeoutError:
+            return False
+        return True
+
+    def _plan(self, destination: Destination) -> _Plan:
+        key = (destination.id, destination.version)
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plans[key] = _Plan(destination)
+            if len(self._plans) > _PLANS_MAX:
+                self._plans.popitem(last=False)
+        return plan

@@ -1,0 +1,157 @@
+"""Server: the life of one worker process.
+
+    start   catalog, log (what it owes is taken up), flush, HTTP
+    stop    HTTP stops listening, requests in flight end, batches go out until the deadline, the log closes
+
+What is still in the log when it closes is sent by the next start. A second signal stops at once, for the same reason.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from typing import Final
+
+import uvloop
+
+from gateway.bootstrap import Lane, Worker, build, label
+from gateway.config import Settings, WorkerIdentity
+from gateway.core.clock import Clock, SystemClock
+from gateway.telemetry import metrics
+from gateway.telemetry.logs import get_logger
+from gateway.web.listen import bind, http_server
+
+_logger = get_logger(__name__)
+
+_GAUGES_SECONDS: Final = 0.5
+
+
+def run_worker(settings: Settings, identity: WorkerIdentity) -> int:
+    """Serve until a signal, or until whoever started us goes away; return the exit code."""
+    return uvloop.run(_serve(settings, identity, SystemClock()))
+
+
+async def _serve(settings: Settings, identity: WorkerIdentity, clock: Clock) -> int:
+    worker = await build(settings, identity, clock)
+    _report_recovery(worker, identity)
+    stopping = _stop_signals(identity.exit_when_stdin_closes)
+    async with asyncio.TaskGroup() as group:
+        background = [group.create_task(worker.catalog.run()), group.create_task(_gauges(worker, clock))]
+        flushing = [group.create_task(_flush(lane)) for lane in (worker.lane, *worker.adopted)]
+        adopting = [group.create_task(_dissolve(lane, clock)) for lane in worker.adopted]
+        server = http_server(worker.front)
+        listening = await asyncio.get_running_loop().create_server(server, sock=bind(settings.host, settings.port))
+        port = listening.sockets[0].getsockname()[1]
+        _logger.info("worker.ready", host=settings.host, port=port)
+        await stopping.wait()
+        _logger.info("worker.draining", pending_rows=sum(worker.lane.buffer.pending_rows.values()))
+        listening.close()
+        deadline = clock.monotonic() + settings.drain_seconds_max
+        await server.shutdown(timeout=settings.drain_seconds_max / 2)
+        await _drain(worker, clock, deadline)
+        for task in (*background, *flushing, *adopting):
+            task.cancel()
+    for lane in (worker.lane, *worker.adopted):
+        await lane.buffer.aclose()
+    await worker.catalog.aclose()
+    await worker.client.aclose()
+    await worker.store.aclose()
+    left = sum(worker.lane.buffer.pending_rows.values())
+    _logger.info("worker.stopped", pending_rows=left)
+    return 0
+
+
+async def _flush(lane: Lane) -> None:
+    async with asyncio.TaskGroup() as group:
+        spilling = group.create_task(lane.buffer.spill_forever())
+        await lane.flusher.run()
+        spilling.cancel()
+
+
+async def _dissolve(lane: Lane, clock: Clock) -> None:
+    """Empty the log of a worker that is no more, and remove it."""
+    _logger.info("log.adopted", directory=lane.directory.name, rows=sum(lane.buffer.pending_rows.values()))
+    lane.buffer.drain()
+    while not lane.buffer.is_empty:
+        await clock.sleep(0.1)
+    await lane.buffer.aclose()
+    await asyncio.to_thread(shutil.rmtree, lane.directory, ignore_errors=True)
+    _logger.info("log.dissolved", directory=lane.directory.name)
+
+
+async def _drain(worker: Worker, clock: Clock, deadline: float) -> None:
+    lanes = [worker.lane, *worker.adopted]
+    for lane in lanes:
+        lane.buffer.drain()
+    while not all(lane.buffer.is_empty for lane in lanes) and clock.monotonic() < deadline:
+        await clock.sleep(0.02)
+    for lane in lanes:
+        lane.buffer.stop()
+
+
+async def _gauges(worker: Worker, clock: Clock) -> None:
+    """Say every moment what is pending; the counters beside it count by themselves."""
+    shown: set[str] = set()
+    while True:
+        pending: dict[str, int] = {}
+        for lane in (worker.lane, *worker.adopted):
+            for datasource, rows in lane.buffer.pending_rows.items():
+                name = label(worker.catalog, datasource)
+                pending[name] = pending.get(name, 0) + rows
+        for name in shown - pending.keys():
+            metrics.pending_rows.labels(name).set(0)
+        for name, rows in pending.items():
+            metrics.pending_rows.labels(name).set(rows)
+        shown = set(pending)
+        metrics.pending_bytes.labels().set(worker.lane.buffer.memory_bytes)
+        metrics.oldest_pending_row_seconds.labels().set(worker.lane.buffer.oldest_age_seconds())
+        metrics.log_bytes.labels().set(worker.lane.buffer.disk_bytes)
+        await clock.sleep(_GAUGES_SECONDS)
+
+
+def _report_recovery(worker: Worker, identity: WorkerIdentity) -> None:
+    for lane in (worker.lane, *worker.adopted):
+        buffer = lane.buffer
+        if buffer.recovered_rows:
+            _logger.info("log.recovered", directory=lane.directory.name, rows=buffer.recovered_rows)
+            metrics.recovered_rows.labels().inc(buffer.recovered_rows)
+        if buffer.damaged_frames:
+            metrics.log_damaged_frames.labels().inc(buffer.damaged_frames)
+        if identity.generation == 0:
+            # The counters of the run begin with what the run before left, so that nothing is pending without having
+            # been accepted.
+            for datasource, rows in buffer.pending_rows.items():
+                metrics.accepted_rows.labels(label(worker.catalog, datasource)).inc(rows)
+
+
+def _stop_signals(exit_when_stdin_closes: bool) -> asyncio.Event:
+    """Return an event that is set by SIGTERM, SIGINT or the end of stdin; a second signal ends the process at once."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if stopping.is_set():
+            os._exit(1)
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    if exit_when_stdin_closes:
+        _at_end_of_stdin(loop, stopping.set)
+    return stopping
+
+
+def _at_end_of_stdin(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:
+    descriptor = sys.stdin.fileno()
+    os.set_blocking(descriptor, False)
+
+    def read() -> None:
+        with contextlib.suppress(BlockingIOError):
+            if not os.read(descriptor, 1024):
+                loop.remove_reader(descriptor)
+                act()
+
+    loop.add_reader(descriptor, read)

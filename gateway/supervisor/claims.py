@@ -1,0 +1,119 @@
+"""Claims: what one run holds alone: its port and its data directory.
+
+The port is held by a socket that is bound and does not listen. The workers' sockets join it (SO_REUSEPORT), so port 0
+is one number for all of them, and stays ours while workers come and go.
+
+The directory is held by a lock (flock) that the children inherit. It is free when the last process of the run is gone:
+a supervisor that was killed leaves children that still drain, and the next run waits for them instead of starting
+beside them.
+"""
+
+import errno
+import fcntl
+import os
+import socket
+from pathlib import Path
+from typing import Final
+
+from gateway.core.clock import Clock
+
+_RETRY_SECONDS: Final = 0.1
+
+
+class PortTaken(Exception):
+    """The port cannot be listened on; the message is for the operator."""
+
+
+class DirectoryTaken(Exception):
+    """Another run uses the data directory; the message is for the operator."""
+
+
+def claim_port(host: str, port: int) -> socket.socket:
+    """Return a socket that holds `port` of `host`, any free one for 0; close it to let go.
+
+    Raises:
+        PortTaken: somebody has it, or `host` is none of this machine's addresses.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        if port:
+            # SO_REUSEPORT would let us in beside another gateway, which would then answer half of our requests. Alone,
+            # SO_REUSEADDR lets nobody in beside a listener, and only looks past connections that are closing.
+            _bound(family, kind, protocol, address, socket.SO_REUSEADDR).close()
+        return _bound(family, kind, protocol, address, socket.SO_REUSEADDR, socket.SO_REUSEPORT)
+    except OSError as error:
+        raise PortTaken(_port_sentence(host, port, error)) from error
+
+
+def _bound(family: int, kind: int, protocol: int, address: tuple[object, ...], *options: int) -> socket.socket:
+    held = socket.socket(family, kind, protocol)
+    try:
+        for option in options:
+            held.setsockopt(socket.SOL_SOCKET, option, 1)
+        held.bind(address)
+    except OSError:
+        held.close()
+        raise
+    return held
+
+
+def _port_sentence(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} of {host} is in use: stop what listens there, or choose another with --port (SLUICE_PORT)"
+    return f"cannot listen on {host}, port {port}: {error.strerror or error}"
+
+
+async def claim_directory(data_dir: Path, clock: Clock, wait_seconds_max: float) -> int:
+    """Make `data_dir` if need be, and return a descriptor that holds it; pass it to the children.
+
+    Waits while what is left of a killed run still drains.
+
+    Raises:
+        DirectoryTaken: another run holds it.
+        OSError: it cannot be made or written.
+    """
+    descriptor = _open_lock(data_dir)
+    deadline = clock.monotonic() + wait_seconds_max
+    try:
+        while not _locked(descriptor):
+            holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+            if _is_alive(holder) or clock.monotonic() > deadline:
+                raise DirectoryTaken(
+                    f"the data directory {data_dir} is in use by process {holder or '?'}: stop it, "
+                    "or choose another with --data-dir (SLUICE_DATA_DIR)"
+                )
+            await clock.sleep(_RETRY_SECONDS)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    return descriptor
+
+
+def _open_lock(data_dir: Path) -> int:
+    data_dir.mkdir(parents=True, exist_ok=True)
+    return os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_alive(holder: str) -> bool:
+    """Return whether `holder` is the id of a process. An unreadable one is of a run that is just starting."""
+    if not holder.isdigit():
+        return False
+    try:
+        os.kill(int(holder), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,124 @@
+"""Run: what `sluice serve` is made of: the claims, the engine, the workers, and what a person sees."""
+
+import os
+import secrets
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from gateway import __version__
+from gateway.config import Settings, WorkerIdentity, clickhouse_address, metrics_directory, with_secret
+from gateway.core.clock import SystemClock
+from gateway.supervisor.child import Command
+from gateway.supervisor.claims import claim_directory, claim_port
+from gateway.supervisor.orders import Orders
+from gateway.supervisor.supervisor import Role, Supervisor
+from gateway.telemetry import metrics
+from gateway.telemetry.logs import get_logger
+
+_logger = get_logger(__name__)
+
+# What a child may take to stop beyond what it was told to drain in, before it is killed.
+_STOP_SPARE_SECONDS: Final = 5.0
+_ENGINE_STOP_SECONDS: Final = 25.0
+
+
+async def supervise(settings: Settings, say: Callable[[str], object]) -> int:
+    """Serve with `settings` until a signal; return the exit code. `say` shows a person what runs, and where.
+
+    Raises:
+        PortTaken, DirectoryTaken: with what to do about it.
+        OSError: the data directory cannot be made or written.
+    """
+    clock = SystemClock()
+    left_over_seconds_max = settings.drain_seconds_max + _ENGINE_STOP_SECONDS + _STOP_SPARE_SECONDS
+    lock = await claim_directory(settings.data_dir, clock, left_over_seconds_max)
+    with claim_port(settings.host, settings.port) as held, os.fdopen(lock):
+        settings = with_secret(replace(settings, port=held.getsockname()[1]))
+        _start_metrics(settings)
+        supervisor = Supervisor(
+            _roles(settings, lambda: supervisor.port("engine")),
+            clock=clock,
+            inherited=(lock,),
+            on_ready=lambda: say(welcome(settings)),
+            on_death=lambda role, name: _count_death(settings, role, name),
+        )
+        return await supervisor.run()
+
+
+def _start_metrics(settings: Settings) -> None:
+    """Begin a run with empty metrics. A full disk costs the metrics, not the start: draining may be what frees it."""
+    directory = metrics_directory(settings.data_dir)
+    metrics.clear(directory)
+    try:
+        metrics.start(directory, "supervisor")
+    except OSError as error:
+        _logger.warning("metrics.not_shared", reason=str(error))
+
+
+def _count_death(settings: Settings, role: str, name: str) -> None:
+    metrics.forget(metrics_directory(settings.data_dir), name)
+    metrics.restarts.labels(role).inc()
+
+
+def _roles(settings: Settings, engine_port: Callable[[], int]) -> list[Role]:
+    """Return the tiers: the engine, unless ClickHouse is elsewhere, and the workers."""
+    password = secrets.token_urlsafe(24)
+
+    def engine_url(port: int) -> str:
+        return f"http://default:{password}@127.0.0.1:{port}/"
+
+    def engine(_index: int, _generation: int, port: int) -> Command:
+        return _command("engine", Orders(replace(settings, clickhouse_url=engine_url(port))))
+
+    def worker(index: int, generation: int, _port: int) -> Command:
+        identity = WorkerIdentity(
+            index=index,
+            count=settings.workers,
+            generation=generation,
+            clickhouse_url=clickhouse_address(settings) or engine_url(engine_port()),
+            exit_when_stdin_closes=True,
+            metrics_directory=metrics_directory(settings.data_dir),
+        )
+        return _command(identity.name, Orders(settings, identity))
+
+    workers = Role(
+        name="worker",
+        children=[f"worker-{index}" for index in range(settings.workers)],
+        command=worker,
+        stop_seconds_max=settings.drain_seconds_max + _STOP_SPARE_SECONDS,
+    )
+    if settings.clickhouse_url:
+        return [workers]
+    return [
+        Role(
+            name="engine",
+            children=["engine"],
+            command=engine,
+            stop_seconds_max=_ENGINE_STOP_SECONDS,
+            is_essential=True,
+        ),
+        workers,
+    ]
+
+
+def _command(name: str, orders: Orders) -> Command:
+    """Return how to start the child `name` of this program; the name is for `ps`, the orders are on standard input."""
+    # `-m` puts the current directory before everything; it is not ours to trust, unless this process runs from it.
+    flags = () if {"", os.getcwd()} & set(sys.path) else ("-P",)  # noqa: PTH109  as it is written in sys.path
+    return Command((sys.executable, *flags, "-m", "gateway", "child", name), orders.encode())
+
+
+def welcome(settings: Settings) -> str:
+    """Return what a person needs to know when all runs."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104
+    url = f"http://{host}:{settings.port}"
+    engine = "ClickHouse as configured" if settings.clickhouse_url else "embedded engine"
+    tokens = "GET /tokens is switched off" if settings.tokens_endpoint == "off" else f"curl {url}/tokens"
+    return (
+        f"Sluice {__version__} answers at {url}\n"
+        f"  data     {settings.data_dir} ({engine}, workers: {settings.workers})\n"
+        f"  tokens   {tokens}\n"
+        f"  stop     Ctrl-C\n"
+    )

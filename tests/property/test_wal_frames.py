@@ -1,0 +1,87 @@
+"""Frames, read back whole or not at all."""
+
+import zlib
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.wal.frame import (
+    FRAME_HEADER_BYTES,
+    Position,
+    SegmentHeader,
+    Synced,
+    checksum,
+    decode,
+    decode_header,
+    encode_header,
+    seed,
+)
+
+MARK = 0x4B52414D
+payloads = st.binary(max_size=200)
+segments = st.integers(1, 2**63)
+offsets = st.integers(36, 2**30)
+
+
+def framed(payload: bytes, segment: int, offset: int) -> bytes:
+    return encode_header(MARK, seed(segment) ^ offset, len(payload), checksum([payload])) + payload
+
+
+@given(payloads, segments, offsets, payloads)
+def test_a_frame_is_read_back_in_its_place(payload, segment, offset, rest):
+    data = framed(payload, segment, offset) + rest
+
+    assert decode(data, 0, MARK, seed(segment) ^ offset) == payload
+    assert decode_header(data, 0, MARK, seed(segment) ^ offset) == (len(payload), zlib.crc32(payload))
+
+
+@given(payloads, segments, offsets, st.data())
+def test_a_cut_frame_is_never_read(payload, segment, offset, data):
+    """A frame cut anywhere is refused, never mistaken for a shorter one."""
+    whole = framed(payload, segment, offset)
+    cut = data.draw(st.integers(0, len(whole) - 1))
+
+    assert decode(whole[:cut], 0, MARK, seed(segment) ^ offset) is None
+
+
+@given(payloads, segments, offsets, st.data())
+def test_a_flipped_bit_is_always_seen(payload, segment, offset, data):
+    whole = bytearray(framed(payload, segment, offset))
+    bit = data.draw(st.integers(0, len(whole) * 8 - 1))
+    whole[bit // 8] ^= 1 << bit % 8
+
+    assert decode(bytes(whole), 0, MARK, seed(segment) ^ offset) is None
+
+
+@given(payloads, st.integers(1, 1000), offsets, st.integers(1, 1000), offsets)
+def test_a_frame_from_another_place_is_not_this_one(payload, segment, offset, other_segment, other_offset):
+    frame = framed(payload, segment, offset)
+    place = seed(other_segment) ^ other_offset
+
+    is_same = place == seed(segment) ^ offset
+    assert (decode(frame, 0, MARK, place) is not None) == is_same
+    assert is_same == ((segment, offset) == (other_segment, other_offset))
+
+
+@given(payloads, segments, offsets)
+def test_a_frame_of_another_log_is_not_ours(payload, segment, offset):
+    assert decode(framed(payload, segment, offset), 0, MARK ^ 1, seed(segment) ^ offset) is None
+
+
+@given(st.lists(payloads))
+def test_the_checksum_of_parts_is_that_of_the_whole(parts):
+    assert checksum(parts) == zlib.crc32(b"".join(parts))
+
+
+@given(st.integers(0, 2**32 - 1), segments, st.integers(0, 2**40), st.binary(max_size=8))
+def test_headers_and_synced_records_are_read_back(mark, segment, offset, rest):
+    header, synced = SegmentHeader(mark, segment, offset), Synced(mark, Position(segment, offset))
+
+    assert SegmentHeader.decode(header.encode() + rest) == header
+    assert Synced.decode(synced.encode() + rest) == synced
+    assert SegmentHeader.decode(header.encode()[:-1]) is None
+    assert Synced.decode(synced.encode()[:-1]) is None
+
+
+def test_zeros_are_no_frame():
+    assert decode(bytes(1000), 0, MARK, seed(1) ^ FRAME_HEADER_BYTES) is None
