@@ -19,7 +19,7 @@ from gateway.config import Settings, WorkerIdentity, log_directory, orphan_direc
 from gateway.control.datasources import DatasourceControl
 from gateway.core.clock import Clock
 from gateway.flush.flusher import Flusher, FlushOptions
-from gateway.ingest.service import IngestOptions, Ingestor
+from gateway.ingest.service import IngestOptions, Ingestor, quarantine_refused
 from gateway.wal import LogOptions
 from gateway.web.front import Front
 
@@ -63,7 +63,9 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
         flusher = Flusher(
             buffer,
             inserter,
-            lambda *refused: quarantine_refused(catalog, clock, *refused),
+            lambda layout, row, reason: quarantine_refused(
+                catalog.snapshot.datasources[layout.datasource_id], row, reason, clock.now()
+            ),
             FlushOptions(settings.flush_concurrency, lambda which: label(catalog, which)),
             clock,
             Random(),  # noqa: S311  spreads retries

@@ -7,12 +7,10 @@ What is still in the log when it closes is sent by the next start. A second sign
 """
 
 import asyncio
-import contextlib
 import os
 import shutil
 import signal
-import sys
-from collections.abc import Callable
+from collections import Counter
 from typing import Final
 
 import uvloop
@@ -20,6 +18,7 @@ import uvloop
 from gateway.bootstrap import Lane, Worker, build, label
 from gateway.config import Settings, WorkerIdentity
 from gateway.core.clock import Clock, SystemClock
+from gateway.core.parent import say_ready, when_parent_is_gone
 from gateway.telemetry import metrics
 from gateway.telemetry.logs import get_logger
 from gateway.web.listen import bind, http_server
@@ -45,6 +44,7 @@ async def _serve(settings: Settings, identity: WorkerIdentity, clock: Clock) -> 
         server = http_server(worker.front)
         listening = await asyncio.get_running_loop().create_server(server, sock=bind(settings.host, settings.port))
         port = listening.sockets[0].getsockname()[1]
+        say_ready(port)
         _logger.info("worker.ready", host=settings.host, port=port)
         await stopping.wait()
         _logger.info("worker.draining", pending_rows=sum(worker.lane.buffer.pending_rows.values()))
@@ -96,17 +96,17 @@ async def _gauges(worker: Worker, clock: Clock) -> None:
     """Say every moment what is pending; the counters beside it count by themselves."""
     shown: set[str] = set()
     while True:
-        pending: dict[str, int] = {}
+        rows: Counter[str] = Counter()
+        sizes: Counter[str] = Counter()
         for lane in (worker.lane, *worker.adopted):
-            for datasource, rows in lane.buffer.pending_rows.items():
-                name = label(worker.catalog, datasource)
-                pending[name] = pending.get(name, 0) + rows
-        for name in shown - pending.keys():
-            metrics.pending_rows.labels(name).set(0)
-        for name, rows in pending.items():
-            metrics.pending_rows.labels(name).set(rows)
-        shown = set(pending)
-        metrics.pending_bytes.labels().set(worker.lane.buffer.memory_bytes)
+            for datasource, count in lane.buffer.pending_rows.items():
+                rows[label(worker.catalog, datasource)] += count
+            for datasource, size in lane.buffer.pending_bytes().items():
+                sizes[label(worker.catalog, datasource)] += size
+        for name in shown | rows.keys():
+            metrics.pending_rows.labels(name).set(rows[name])
+            metrics.pending_bytes.labels(name).set(sizes[name])
+        shown |= rows.keys()
         metrics.oldest_pending_row_seconds.labels().set(worker.lane.buffer.oldest_age_seconds())
         metrics.log_bytes.labels().set(worker.lane.buffer.disk_bytes)
         await clock.sleep(_GAUGES_SECONDS)
@@ -140,18 +140,5 @@ def _stop_signals(exit_when_stdin_closes: bool) -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     if exit_when_stdin_closes:
-        _at_end_of_stdin(loop, stopping.set)
+        when_parent_is_gone(stopping.set)
     return stopping
-
-
-def _at_end_of_stdin(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:
-    descriptor = sys.stdin.fileno()
-    os.set_blocking(descriptor, False)
-
-    def read() -> None:
-        with contextlib.suppress(BlockingIOError):
-            if not os.read(descriptor, 1024):
-                loop.remove_reader(descriptor)
-                act()
-
-    loop.add_reader(descriptor, read)

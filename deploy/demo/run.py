@@ -85,7 +85,7 @@ def main() -> int:
             if not options.once:
                 print("\nStill serving. Ctrl-C stops it; `make run` again takes up where it stopped.", flush=True)
                 server.wait()
-        except Failed as failure:
+        except (Failed, OSError, http.client.HTTPException) as failure:
             print(f"\nThe proof FAILED: {failure}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:

@@ -9,6 +9,10 @@ from aiohttp.web import StreamResponse
 from gateway.auth.scopes import Action
 from gateway.control.datasources import DatasourceControl, Statistics
 from gateway.core.errors import InvalidRequest, TooLarge
+from gateway.schema.columns import parse_schema
+from gateway.schema.datafile import Datafile, parse_datafile
+from gateway.schema.engines import parse_engine
+from gateway.schema.indexes import parse_indexes
 from gateway.web.request import Request, json_response, text_response
 from gateway.web.target import Params
 
@@ -28,20 +32,7 @@ class DatasourcesApi:
         name = params.get("name")
         if not name:
             raise InvalidRequest("The 'name' parameter is required")
-        datafile = params.get("datafile")
-        if datafile:
-            made = await self._control.create_from_datafile(request.who, name, datafile)
-        elif params.get("schema"):
-            made = await self._control.create(
-                request.who,
-                name,
-                params.get("schema"),
-                params.prefixed("engine"),
-                tuple(line for line in params.get("indexes").splitlines() if line.strip() not in {"", "0"}),
-                params.get("description"),
-            )
-        else:
-            raise InvalidRequest("Say what the data source holds: send 'schema', or a .datasource file as 'datafile'")
+        made = await self._control.create(request.who, name, _wanted(params))
         return json_response(
             {"datasource": self._control.detail(made, Statistics()), "import_id": None, "error": False}
         )
@@ -67,6 +58,19 @@ class DatasourcesApi:
         """Return the `.datasource` text of one data source."""
         found = await self._control.find(request.who, request.captures["name"], Action.DATASOURCE_LIST)
         return text_response(self._control.datafile(found))
+
+
+def _wanted(params: Params) -> Datafile:
+    """Return what is to be made, from the text of a datafile or from single parameters."""
+    text = params.get("datafile")
+    if text:
+        return parse_datafile(text)
+    if not params.get("schema"):
+        raise InvalidRequest("Say what the data source holds: send 'schema', or a .datasource file as 'datafile'")
+    schema = parse_schema(params.get("schema"))
+    engine = parse_engine(params.prefixed("engine"), schema)
+    indexes = parse_indexes("" if params.get("indexes") == "0" else params.get("indexes"), schema)
+    return Datafile(schema, engine, params.get("description"), indexes)
 
 
 async def _parameters(request: Request) -> Params:

@@ -204,8 +204,8 @@ class Buffer:
 
     async def split(self, batch: Batch, cut: int) -> None:
         """Replace a taken batch by its rows before `cut` and those from `cut` on, to be taken in that order."""
-        ids = [self._ids.next(self._clock.now()), self._ids.next(self._clock.now())]
-        cuts = [Child(ids[0], 0, cut), Child(ids[1], cut, batch.rows)]
+        # The names sort where the parent stood, before the batches that were sealed after it.
+        cuts = [Child(f"{batch.id}-0", 0, cut), Child(f"{batch.id}-1", cut, batch.rows)]
         children = [] if batch.spilled else split(batch, cuts)
         position = await self._log_control(Split(batch.id, cuts))
         if batch.spilled:
@@ -249,6 +249,13 @@ class Buffer:
     def is_empty(self) -> bool:
         """Is every row that came in, in ClickHouse?"""
         return not self._accumulator.streams and not self._groups
+
+    def pending_bytes(self) -> Counter[str]:
+        """Return the bytes of the rows that are not in ClickHouse, by data source id; looks at every batch."""
+        found: Counter[str] = Counter()
+        for batch in self._accumulator.batches():
+            found[batch.layout.datasource_id] += batch.bytes
+        return found
 
     @property
     def disk_bytes(self) -> int:
@@ -462,7 +469,7 @@ class Buffer:
 
     def _adopt(self, recovered: Recovered) -> None:
         now = self._clock.monotonic()
-        for batch in recovered.batches.values():
+        for _, batch in sorted(recovered.batches.items()):
             self._adopt_batch(batch)
         for key, items in recovered.loose.items():
             layout = self._layouts.get(key)
@@ -473,6 +480,8 @@ class Buffer:
         for parent, children in recovered.file_splits.items():
             if self._spill.has(parent):
                 self._spill.split(parent, children)
+        for batch_id in (*recovered.batches, *self._spill.ids()):
+            self._ids.follow(batch_id)
         known = set(recovered.batches)
         for batch_id in self._spill.ids():
             if batch_id in known:

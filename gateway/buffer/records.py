@@ -7,9 +7,10 @@
     Ack      a batch is in ClickHouse
     Poison   a batch will never be in ClickHouse; its rows, quarantined, follow in the same frame
 
-A batch id is also the deduplication token of its insert. That is why a seal and a split are durable before the first
-insert that depends on them, and an ack before the next insert of the same layout: after a crash at most one batch of
-a layout is in doubt, and it is sent again with the same rows under the same token.
+A batch id is a ULID, for the children of a split followed by -0 or -1: ids sort in the order of the rows. It is also
+the deduplication token of its insert. That is why a seal and a split are durable before the first insert that depends
+on them, and an ack before the next insert of the same layout: after a crash at most one batch of a layout is in doubt,
+and it is sent again with the same rows under the same token.
 """
 
 from typing import Final

@@ -14,7 +14,7 @@ Foreign exceptions end here: whoever uses a connection does so inside `translate
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from typing import Any, Final
 
 from sqlalchemy import Connection, event, insert, inspect, select, text, update
@@ -109,16 +109,14 @@ class Database:
         options: dict[str, Any] = {"writes": writes}
         if not (self._is_sqlite or writes):
             options["isolation_level"] = "REPEATABLE READ"
-        with translated():
-            connection = await self._engine.connect()
-        try:
+        async with AsyncExitStack() as stack:
             with translated():
+                connection = await stack.enter_async_context(self._engine.connect())
                 await connection.execution_options(**options)
+            # The caller's own errors are not the database's, so only our part is translated; they undo everything.
             yield connection
             with translated():
                 await connection.commit()
-        finally:
-            await connection.close()
 
 
 @contextmanager

@@ -4,7 +4,6 @@ A data source is two tables in ClickHouse, one for what fits and one for what do
 tables come first: the catalog never names a table that is not there.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,12 +17,10 @@ from gateway.clickhouse.errors import ServerError
 from gateway.core.errors import Conflict, GatewayError, InvalidRequest, NotFound, Unavailable
 from gateway.core.ids import datasource_id
 from gateway.ingest.fit import Fitter
-from gateway.schema.columns import parse_schema
-from gateway.schema.datafile import parse_datafile, render_datafile
-from gateway.schema.engines import parse_engine
-from gateway.schema.indexes import parse_indexes
-from gateway.schema.names import check_resource_name
-from gateway.schema.quarantine import quarantine_columns
+from gateway.schema.datafile import Datafile, render_datafile
+from gateway.schema.indexes import Index, parse_indexes
+from gateway.schema.names import QUARANTINE_SUFFIX, check_resource_name
+from gateway.schema.quarantine import QUARANTINE_ENGINE, quarantine_schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,51 +69,31 @@ class DatasourceControl:
             return None
         return found
 
-    async def create_from_datafile(self, principal: Principal, name: str, text: str) -> Datasource:
-        """Create a data source from the text of a `.datasource` file.
-
-        Raises:
-            InvalidRequest, Conflict, Forbidden, Unavailable: see `create`.
-        """
-        file = parse_datafile(text)
-        options = dict(file.engine)
-        return await self.create(principal, name, file.schema.sql_schema(), options, file.indexes, file.description)
-
-    async def create(
-        self,
-        principal: Principal,
-        name: str,
-        schema_text: str,
-        engine_options: Mapping[str, str],
-        indexes: tuple[str, ...] = (),
-        description: str = "",
-    ) -> Datasource:
+    async def create(self, principal: Principal, name: str, wanted: Datafile) -> Datasource:
         """Create an empty data source.
 
         Raises:
-            InvalidRequest: the name, the schema or the engine is not one; ClickHouse's own reason is in the sentence.
+            InvalidRequest: the name is not one, or a column cannot be filled, or ClickHouse refuses it and says why.
             Conflict: the name is taken.
             Forbidden: the principal may not create.
             Unavailable: ClickHouse or the metadata database does not answer.
         """
         principal.require(Action.DATASOURCE_CREATE)
         check_resource_name(name, "Data Source")
-        schema = parse_schema(schema_text)
-        Fitter(schema)  # a type that events cannot fill is refused now, not at the first event
-        engine = parse_engine(engine_options, schema)
-        parsed_indexes = parse_indexes("\n".join(indexes), schema)
+        Fitter(wanted.schema)  # a type that events cannot fill is refused now, not at the first event
         workspace = self._workspace(principal)
         if self._catalog.snapshot.datasource(workspace.id, name) is not None:
             raise Conflict(f'Data Source "{name}" already exists')
         new_id = datasource_id()
-        rendered = tuple(index.clause() for index in parsed_indexes)
-        kind = "ndjson" if schema.has_jsonpaths else "csv"
-        definition = Definition(name, schema_text, dict(engine_options), indexes, kind, description)
-        table = ddl.create_table(workspace.database, new_id, schema, engine, rendered, self._dedup_window)
-        quarantine = ddl.create_quarantine(
-            workspace.database, f"{new_id}_quarantine", quarantine_columns(schema), self._dedup_window
+        await self._run(self._tables(workspace.database, new_id, wanted), workspace, new_id, name)
+        definition = Definition(
+            name,
+            wanted.schema.sql_schema(),
+            wanted.engine.options(),
+            tuple(index.datafile_line() for index in wanted.indexes),
+            "ndjson" if wanted.schema.has_jsonpaths else "csv",
+            wanted.description,
         )
-        await self._run([ddl.create_database(workspace.database), table, quarantine], workspace, new_id, name)
         try:
             async with self._store.change() as change:
                 made = await change.create_datasource(workspace.id, definition, new_id)
@@ -125,6 +102,15 @@ class DatasourceControl:
             raise
         await self._catalog.refresh()
         return made
+
+    def _tables(self, database: str, table: str, wanted: Datafile) -> list[str]:
+        """Return the statements that make both tables. The quarantine first: what is queryable has one."""
+        quarantine = Datafile(quarantine_schema(wanted.schema), QUARANTINE_ENGINE)
+        return [
+            ddl.create_database(database),
+            ddl.create_table(database, f"{table}{QUARANTINE_SUFFIX}", quarantine, self._dedup_window),
+            ddl.create_table(database, table, wanted, self._dedup_window),
+        ]
 
     def visible(self, principal: Principal) -> list[Datasource]:
         """Return the data sources this principal may see, by name."""
@@ -143,9 +129,9 @@ class DatasourceControl:
             return {}
         sizes = {name: (int(rows_ or 0), int(bytes_ or 0)) for name, rows_, bytes_ in rows}
         return {
-            name: Statistics(*size, sizes.get(f"{name}_quarantine", (0, 0))[0])
+            name: Statistics(*size, sizes.get(f"{name}{QUARANTINE_SUFFIX}", (0, 0))[0])
             for name, size in sizes.items()
-            if not name.endswith("_quarantine")
+            if not name.endswith(QUARANTINE_SUFFIX)
         }
 
     def list_item(self, datasource: Datasource, statistics: Statistics) -> dict[str, Any]:
@@ -155,7 +141,7 @@ class DatasourceControl:
             "engine": datasource.engine.wire_list(),
             "columns": datasource.schema.wire_columns(detail=False),
             "statistics": {"bytes": statistics.bytes, "row_count": statistics.rows},
-            "indexes": self._indexes(datasource),
+            "indexes": [index.wire() for index in _indexes(datasource)],
             "new_columns_detected": {},
             "quarantine_rows": statistics.quarantined_rows,
         }
@@ -172,22 +158,15 @@ class DatasourceControl:
                 "columns": datasource.schema.wire_columns(detail=True),
                 "sql_schema": datasource.schema.sql_schema(),
             },
-            "indexes": self._indexes(datasource),
+            "indexes": [index.wire() for index in _indexes(datasource)],
             "statistics": {"bytes": statistics.bytes, "row_count": statistics.rows},
             "quarantine_rows": statistics.quarantined_rows,
         }
 
     def datafile(self, datasource: Datasource) -> str:
         """Return the text of the data source's `.datasource` file."""
-        return render_datafile(
-            description=datasource.description,
-            schema=datasource.schema,
-            engine=datasource.engine,
-            indexes=datasource.indexes,
-        )
-
-    def _indexes(self, datasource: Datasource) -> list[dict[str, Any]]:
-        return [index.wire() for index in parse_indexes("\n".join(datasource.indexes), datasource.schema)]
+        schema = datasource.schema
+        return render_datafile(Datafile(schema, datasource.engine, datasource.description, _indexes(datasource)))
 
     def _workspace(self, principal: Principal) -> Workspace:
         workspace = self._catalog.snapshot.workspace(principal.workspace_id)
@@ -207,11 +186,15 @@ class DatasourceControl:
             raise InvalidRequest(f"ClickHouse refuses this data source: {reason}") from error
 
     async def _drop_tables(self, workspace: Workspace, table: str) -> None:
-        for each in (table, f"{table}_quarantine"):
+        for each in (table, f"{table}{QUARANTINE_SUFFIX}"):
             try:
                 await self._client.command(ddl.drop_table(workspace.database, each))
             except ServerError:
                 continue  # an empty table that nothing names; harmless
+
+
+def _indexes(datasource: Datasource) -> tuple[Index, ...]:
+    return parse_indexes("\n".join(datasource.indexes), datasource.schema)
 
 
 def _identity(datasource: Datasource) -> dict[str, Any]:

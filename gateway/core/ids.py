@@ -29,6 +29,13 @@ class UlidSequence:
         self._last = fresh if fresh > self._last else self._last + 1
         return _text(self._last)
 
+    def follow(self, earlier: str) -> None:
+        """Let all that come be larger than `earlier`, a ULID and whatever stands behind it."""
+        value = 0
+        for letter in earlier[:26]:
+            value = value << 5 | _ALPHABET.index(letter)
+        self._last = max(self._last, value)
+
 
 def datasource_id() -> str:
     """Return a new data source id: `t_` and 32 hexadecimal digits."""

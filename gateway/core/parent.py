@@ -1,6 +1,6 @@
 """Parent: the two words between a child process and the supervisor that holds its pipes.
 
-child → parent    stdout, first line: `ready <port>`; what follows is passed on to people
+child → parent    stdout: a line `ready <port>`; the other lines are passed on to people
 parent → child    stdin: one line of orders, then silence; its end means that the parent is gone
 """
 

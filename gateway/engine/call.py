@@ -12,7 +12,6 @@ Source: ClickHouse docs, "HTTP Interface"; src/Server/HTTPHandler.cpp.
 import hmac
 import re
 from base64 import b64decode
-from binascii import Error as Base64Error
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -183,7 +182,7 @@ def _basic(header: str) -> tuple[str, str]:
     if scheme.lower() == "basic":
         try:
             user, _, password = _text(b64decode(credentials.strip(), validate=True)).partition(":")
-        except Base64Error:
+        except ValueError:
             pass
         else:
             return user, password

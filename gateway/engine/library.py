@@ -95,7 +95,7 @@ class Link:
         Args:
             plain: the statement.
             default_format: of its result, if it has no FORMAT clause.
-            output: a descriptor to write; the result of a read goes there, any other into the outcome.
+            output: a descriptor to write; the result of a SELECT goes there, any other into the outcome.
             reads_only: refuse a statement that does anything else.
 
         Raises:
@@ -104,9 +104,10 @@ class Link:
         what = self._connection.classify_query(plain.text)
         if what["statement_count"] > 1:
             raise several()
-        if what["query_class"] == _engine.query_class.READ_ONLY:
+        is_read = what["query_class"] == _engine.query_class.READ_ONLY
+        if is_read and plain.is_select:
             return self._stream(plain, default_format, output)
-        if reads_only:
+        if reads_only and not is_read:
             raise EngineError(READONLY, "Cannot execute query in readonly mode")
         outcome = self.execute(kill_by_our_id(plain.text), default_format)
         if what["statement_count"] == 0 and not outcome.body:

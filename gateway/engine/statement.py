@@ -25,7 +25,8 @@ from gateway.engine.errors import (
 )
 from gateway.engine.lexer import Kind, Token, tokens
 
-_READS = frozenset({b"SELECT", b"WITH", b"FROM", b"(", b"SHOW", b"DESCRIBE", b"DESC", b"EXPLAIN", b"EXISTS"})
+_SELECTS = frozenset({b"SELECT", b"WITH", b"FROM", b"("})
+_READS = _SELECTS | {b"SHOW", b"DESCRIBE", b"DESC", b"EXPLAIN", b"EXISTS"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class Plain:
     """Where the FORMAT clause begins, or the end of the text."""
     tail: bytes
     """What follows the name of the format: a SETTINGS clause, or nothing."""
+    is_select: bool
+    """Whether it begins like a SELECT; only then its result can be written elsewhere."""
 
     def into(self, path: str, default_format: str) -> bytes:
         """Return the statement, made to write its result to the file `path`."""
@@ -114,11 +117,14 @@ def plain(text: bytes) -> Plain:
         if one.text == b"FROM" and two.text == b"INFILE":
             raise _infile()
     end = found[-1].end
+    is_select = found[0].text in _SELECTS
     for at in range(len(found) - 2, 0, -1):
         if _is_format_clause(found, at):
             name = found[at + 1]
-            return Plain(text[:end], text[name.start : name.end].decode(), found[at].start, text[name.end : end])
-    return Plain(text[:end], "", end, b"")
+            return Plain(
+                text[:end], text[name.start : name.end].decode(), found[at].start, text[name.end : end], is_select
+            )
+    return Plain(text[:end], "", end, b"", is_select)
 
 
 def several() -> EngineError:

@@ -185,5 +185,6 @@ def _iso_date(days: int) -> str:
 
 
 def _seconds_text(ticks: int, digits: int) -> str:
-    seconds, rest = divmod(ticks, 10**digits)
-    return f"{seconds}.{rest:0{digits}d}" if digits else str(seconds)
+    seconds, rest = divmod(abs(ticks), 10**digits)
+    sign = "-" if ticks < 0 else ""
+    return f"{sign}{seconds}.{rest:0{digits}d}" if digits else f"{sign}{seconds}"

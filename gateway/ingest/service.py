@@ -85,6 +85,13 @@ class _Plan:
         return items
 
 
+def quarantine_refused(destination: Destination, row: pa.Table, reason: str, now: float) -> list[tuple[Layout, Item]]:
+    """Return a row that fitted but which ClickHouse refused, as its quarantine wants it."""
+    fitter = Fitter(destination.schema)
+    layout = Layout.of(destination.id, True, fitter.quarantine_schema)
+    return [(layout, encode_rows(layout, fitter.quarantine.refused(row, reason, now), 1))]
+
+
 class Ingestor:
     """Takes the bodies of events. One per worker."""
 

@@ -46,15 +46,15 @@ _NAMES: Final = """
     mapExtractKeyLike mapFilter mapFromArrays mapKeys mapSort mapReverseSort mapSubtract mapUpdate mapValues
     extractKeyValuePairs extractKeyValuePairsWithEscaping str_to_map
     tuple tupleConcat tupleElement tupleHammingDistance tupleMinus tuplePlus tupleNames tupleToNameValuePairs
-    dotProduct untuple flattenTuple
+    dotProduct flattenTuple
 
     cast _CAST accurateCast accurateCastOrDefault accurateCastOrNull reinterpret toBool toString toStringCutToZero
     toFixedString toLowCardinality toDecimalString toInterval toTime parseReadableSize parseReadableSizeOrNull
     parseReadableSizeOrZero parseTimeDelta
     formatReadableSize formatReadableDecimalSize formatReadableQuantity formatReadableTimeDelta
 
-    now now64 nowInBlock today yesterday current_timestamp current_date curdate UTCTimestamp timezone timeZone
-    timezoneOf timezoneOffset toTimezone toTimeZone toUTCTimestamp fromUTCTimestamp serverTimezone
+    now now64 nowInBlock nowInBlock64 today yesterday current_timestamp current_date curdate UTCTimestamp
+    timezone timeZone timezoneOf timezoneOffset toTimezone toTimeZone toUTCTimestamp fromUTCTimestamp serverTimezone
     age date date_diff dateDiff timestamp_diff timestampDiff dateAdd date_add dateSub date_sub timestampAdd
     timestamp_add timestampSub timestamp_sub addDate subDate addInterval subtractInterval dateName monthName dateTrunc
     date_trunc formatDateTime date_format formatDateTimeInJodaSyntax makeDate makeDate32 makeDateTime makeDateTime64
@@ -116,8 +116,8 @@ _NAMES: Final = """
     IPv6StringToNumOrNull cutIPv6 isIPAddressInRange isIPv4String isIPv6String inet_aton inet_ntoa inet6_aton
     inet6_ntoa MACNumToString MACStringToNum MACStringToOUI
 
-    toJSONString isValidJSON JSON_EXISTS JSON_QUERY JSON_VALUE JSON_ARRAY_LENGTH jsonMergePatch dynamicElement
-    dynamicType variantElement variantType
+    toJSONString isValidJSON JSON_EXISTS JSON_QUERY JSON_VALUE JSON_ARRAY_LENGTH JSONArrayLength jsonMergePatch
+    dynamicElement dynamicType variantElement variantType
     greatCircleDistance greatCircleAngle geoDistance geohashDecode geohashEncode geohashesInBox geoToH3 pointInEllipses
     pointInPolygon readWKT readWKB stringToH3 wkt wkb
     L1Distance L1Norm L2Distance L2Norm L2SquaredDistance LinfDistance LinfNorm cosineDistance
@@ -137,7 +137,8 @@ _FAMILIES: Final = re.compile(
     | array(?!join$)\w* | array
     | (json|visitparam|simplejson)(extract|has|length|key|type|all|dynamic|shared)\w*
     | multi(search|match|fuzzymatch)\w+
-    | h3\w+
+    | h3\w+ | polygons?[a-z]\w+ | readwk[bt]\w* | bitmap\w+ | (ngram|wordshingle)(sim|min)hash\w* | tuple\w+
+    | (starts|ends)withcaseinsensitiveutf8 | ngram(search|distance)\w*
     """,
     re.VERBOSE,
 )

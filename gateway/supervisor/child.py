@@ -11,12 +11,15 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from gateway.core.clock import Clock
 from gateway.core.parent import READY
 from gateway.telemetry.logs import get_logger
 
 _logger = get_logger(__name__)
+
+_LINE_BYTES_MAX: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,20 +168,26 @@ class Child:
         return code
 
     async def _listen(self, process: Process) -> None:
-        """Note the ready line, and pass on what follows, until standard output ends."""
+        """Note the ready line and pass on the others, until standard output ends."""
         assert process.stdout is not None
-        head = b""
-        while piece := await process.stdout.read(65536):
-            if self.is_ready:
-                sys.stdout.write(piece.decode("utf-8", "replace"))
-                sys.stdout.flush()
-                continue
-            line, end, rest = (head + piece).partition(b"\n")
-            head = (line + end + rest)[:65536]
-            if end and line.startswith(READY) and line[len(READY) :].strip().isdigit():
-                self.port = int(line[len(READY) :])
-                self.is_ready = self.was_ready = True
-                self._pulse.give()
+        rest = b""
+        while piece := await process.stdout.read(_LINE_BYTES_MAX):
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                if not self._note_ready(line):
+                    sys.stdout.write(line.decode("utf-8", "replace") + "\n")
+            sys.stdout.flush()
+            rest = rest[:_LINE_BYTES_MAX]
+
+    def _note_ready(self, line: bytes) -> bool:
+        """Return whether `line` says that the process is ready."""
+        port = line.removeprefix(READY)
+        if self.is_ready or port == line or not port.isdigit():
+            return False
+        self.port = int(port)
+        self.is_ready = self.was_ready = True
+        self._pulse.give()
+        return True
 
 
 def _how(code: int) -> str:

@@ -105,7 +105,8 @@ pending_rows = Declared(
 pending_bytes = Declared(
     Gauge,
     "sluice_buffer_pending_bytes",
-    "Memory of the rows logged and not yet committed.",
+    "Bytes of the rows logged and not yet committed.",
+    "datasource",
     multiprocess_mode="livesum",
 )
 oldest_pending_row_seconds = Declared(

@@ -179,6 +179,8 @@ class Log:
         frame_bytes = FRAME_HEADER_BYTES + length
         if self._refusal is not None:
             raise _fresh(self._refusal)
+        if self._segments is None:
+            self._segments = self._begin_writing()
         self._check_room(length, frame_bytes)
         if self._offset + frame_bytes > self._options.segment_bytes_max and self._offset > SEGMENT_HEADER_BYTES:
             self._turn()
@@ -198,6 +200,8 @@ class Log:
     def roll(self) -> None:
         """Let the next frame go to a fresh segment, which is created now, so that all before it can be released."""
         if self._refusal is None:
+            if self._segments is None:
+                self._segments = self._begin_writing()
             if self._offset > SEGMENT_HEADER_BYTES:
                 self._turn()
             if self._gathering is None:
@@ -208,6 +212,10 @@ class Log:
 
         Releasing less than before changes nothing. After a failed removal the next call tries again.
         """
+        if self._lock_fd < 0:
+            return
+        if self._segments is None:
+            self._segments = self._begin_writing()
         # Frames that are yet to come must not fall under it.
         self._release_before = max(self._release_before, min(before_segment, self._segment))
         self._wake()
@@ -270,8 +278,6 @@ class Log:
 
     def _gather(self) -> Group:
         """Begin a group at the current position."""
-        if self._segments is None:
-            self._segments = self._begin_writing()
         must_sync = self._options.policy == "fsync"
         group = Group(self._segment, self._offset, mark=self._recovery.mark, seed=self._seed, must_sync=must_sync)
         self._groups.append(group)

@@ -100,7 +100,7 @@ class SimulatedFileSystem:
                 else:
                     names[path] = now
         self._names, self._synced_names = names, dict(names)
-        for file in set(names.values()):
+        for file in dict.fromkeys(names.values()):
             file.tear(self._chance)
 
     # --- for tests that look at or change what lies there

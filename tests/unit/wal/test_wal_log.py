@@ -254,6 +254,30 @@ async def test_recovered_segments_can_be_released_after_a_roll(files):
     await log.aclose()
 
 
+async def test_recovered_segments_can_be_released_before_the_first_append(files):
+    log, _, _ = open_log(files, segment_bytes_max=100)
+    await put(log, [b"x" * 20] * 3)
+    await log.aclose()
+    log, _, _ = open_log(files, segment_bytes_max=100)
+
+    log.release(3)
+    await settle()
+
+    assert segments_of(files) == [3]
+    await log.aclose()
+
+
+async def test_room_reserved_before_a_kill_does_not_count_after_it(files):
+    options = {"segment_bytes_max": 1000, "bytes_max": 2000, "preallocate": True}
+    log, _, _ = open_log(files, **options)
+    await put(log, [b"x" * 500, b"y" * 500])
+    files.kill()
+
+    log, _, _ = open_log(files, **options)
+    await put(log, [b"z" * 500])
+    await log.aclose()
+
+
 async def test_roll_twice_makes_one_segment(files):
     log, _, _ = open_log(files)
     await put(log, [b"one"])
