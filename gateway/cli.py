@@ -122,7 +122,11 @@ def _child() -> int:
     """Be what the supervisor says on standard input."""
     from gateway.supervisor.orders import Orders  # noqa: PLC0415
 
-    orders = Orders.decode(sys.stdin.buffer.readline())
+    line = sys.stdin.buffer.readline()
+    if not line:
+        _complain("this command is started by the supervisor, which tells it what to do: use `sluice serve`")
+        return _EXIT_FAILED
+    orders = Orders.decode(line)
     if orders.identity is not None:
         return _run_worker(orders.settings, orders.identity)
     return _run_engine(orders.settings, is_supervised=True)
@@ -130,14 +134,19 @@ def _child() -> int:
 
 def _run_worker(settings: Settings, identity: WorkerIdentity) -> int:
     """Be the worker `identity`."""
-    from gateway.server import run_worker  # noqa: PLC0415
-
     _configure_logs(settings, identity.clickhouse_url, role="worker", worker=identity.index)
     try:
         metrics.start(identity.metrics_directory, identity.name)
     except OSError as error:  # a full disk costs the metrics, not the start: draining may be what frees it
         _logger.warning("metrics.not_shared", reason=str(error))
-    return _guarded(lambda: run_worker(settings, identity))
+    metrics.log_policy_info.labels(settings.log_sync).set(1)
+
+    def run() -> int:
+        from gateway.server import run_worker  # noqa: PLC0415
+
+        return run_worker(settings, identity)
+
+    return _guarded(run)
 
 
 def _guarded(run: Callable[[], int]) -> int:
@@ -224,7 +233,11 @@ def _report(directory: Path, *, with_segments: bool) -> int:
         try:
             report = inspect(log)
         except (OSError, UnknownFormat) as error:
-            _complain(f"{log}: {error}")
+            _complain(f"{log}: {error.strerror if isinstance(error, OSError) else error}")
+            status = _EXIT_FAILED
+            continue
+        if not report.segments and not (log / "lock").exists():
+            _complain(f"{log}: is neither a data directory nor the log of a worker")
             status = _EXIT_FAILED
             continue
         status = max(status, report.exit_status)
@@ -237,7 +250,9 @@ def _report(directory: Path, *, with_segments: bool) -> int:
                 f"{segment.payload_bytes} bytes of payload, {segment.tail_bytes} bytes of unfinished tail\n"
             )
         for damage in report.damage:
-            _say(f"  damage: {damage}\n")
+            _say(
+                f"  damage in segment {damage.segment}, offset {damage.offset}, {damage.length} bytes: {damage.what}\n"
+            )
     return status
 
 

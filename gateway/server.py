@@ -26,6 +26,7 @@ from gateway.web.listen import bind, http_server
 _logger = get_logger(__name__)
 
 _GAUGES_SECONDS: Final = 0.5
+_ORPHAN_SECONDS: Final = 1.0
 
 
 def run_worker(settings: Settings, identity: WorkerIdentity) -> int:
@@ -36,7 +37,7 @@ def run_worker(settings: Settings, identity: WorkerIdentity) -> int:
 async def _serve(settings: Settings, identity: WorkerIdentity, clock: Clock) -> int:
     worker = await build(settings, identity, clock)
     _report_recovery(worker, identity)
-    stopping = _stop_signals(identity.exit_when_stdin_closes)
+    stopping = _Stopping(identity.exit_when_stdin_closes)
     async with asyncio.TaskGroup() as group:
         background = [group.create_task(worker.catalog.run()), group.create_task(_gauges(worker, clock))]
         flushing = [group.create_task(_flush(lane)) for lane in (worker.lane, *worker.adopted)]
@@ -47,10 +48,12 @@ async def _serve(settings: Settings, identity: WorkerIdentity, clock: Clock) -> 
         say_ready(port)
         _logger.info("worker.ready", host=settings.host, port=port)
         await stopping.wait()
-        _logger.info("worker.draining", pending_rows=sum(worker.lane.buffer.pending_rows.values()))
         listening.close()
-        deadline = clock.monotonic() + settings.drain_seconds_max
-        await server.shutdown(timeout=settings.drain_seconds_max / 2)
+        # Without a parent there may be no engine either, and whoever starts next waits for our log: it is in good hands.
+        seconds = _ORPHAN_SECONDS if stopping.is_orphan else settings.drain_seconds_max
+        _logger.info("worker.draining", pending_rows=sum(worker.lane.buffer.pending_rows.values()), seconds=seconds)
+        deadline = clock.monotonic() + seconds
+        await server.shutdown(timeout=seconds / 2)
         await _drain(worker, clock, deadline)
         for task in (*background, *flushing, *adopting):
             task.cancel()
@@ -127,18 +130,27 @@ def _report_recovery(worker: Worker, identity: WorkerIdentity) -> None:
                 metrics.accepted_rows.labels(label(worker.catalog, datasource)).inc(rows)
 
 
-def _stop_signals(exit_when_stdin_closes: bool) -> asyncio.Event:
-    """Return an event that is set by SIGTERM, SIGINT or the end of stdin; a second signal ends the process at once."""
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
+class _Stopping:
+    """Why and when to stop: SIGTERM or SIGINT, or the end of stdin: the parent is gone. A second signal ends at once."""
 
-    def stop() -> None:
-        if stopping.is_set():
+    def __init__(self, has_parent: bool) -> None:
+        self.is_orphan = False
+        self._event = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled)
+        if has_parent:
+            when_parent_is_gone(self._orphaned)
+
+    async def wait(self) -> None:
+        """Return when it is time to stop."""
+        await self._event.wait()
+
+    def _signalled(self) -> None:
+        if self._event.is_set():
             os._exit(1)
-        stopping.set()
+        self._event.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    if exit_when_stdin_closes:
-        when_parent_is_gone(stopping.set)
-    return stopping
+    def _orphaned(self) -> None:
+        self.is_orphan = True
+        self._event.set()

@@ -12,11 +12,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import Row, Table, delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Row, Select, Table, delete, insert, select, update
 
 from gateway.catalog import rows, tables
-from gateway.catalog.database import translated
+from gateway.catalog.database import Transaction
 from gateway.catalog.models import BuiltinToken, Datasource, Definition, Origin, Token, Workspace
 from gateway.catalog.names import NameTaken, check_name, check_text, check_token_name
 from gateway.core import ids
@@ -40,9 +39,9 @@ _BY_US: Final = Origin("T")
 class Change:
     """The changes of one transaction, in order."""
 
-    def __init__(self, connection: AsyncConnection, version: int, now: float) -> None:
-        """Change through `connection`, as number `version`, at the Unix time `now`."""
-        self._connection = connection
+    def __init__(self, transaction: Transaction, version: int, now: float) -> None:
+        """Change through `transaction`, as number `version`, at the Unix time `now`."""
+        self._transaction = transaction
         self._version = version
         self._now = now
 
@@ -330,29 +329,25 @@ class Change:
             raise NotFound(f'{what} "{resource_id}" does not exist')
         return row
 
-    async def _find(self, query: Any) -> Row[Any] | None:
-        with translated():
-            return (await self._connection.execute(query)).first()
+    async def _find(self, query: Select[Any]) -> Row[Any] | None:
+        return await self._transaction.first(query)
 
     async def _insert(self, table: Table, row: dict[str, Any]) -> None:
-        with translated():
-            await self._connection.execute(insert(table).values(**_checked(row), changed_version=self._version))
+        await self._transaction.execute(insert(table).values(**_checked(row), changed_version=self._version))
 
     async def _update(self, table: Table, row: dict[str, Any]) -> None:
-        with translated():
-            change = update(table).where(table.c.id == row["id"])
-            await self._connection.execute(change.values(**_checked(row), changed_version=self._version))
+        change = update(table).where(table.c.id == row["id"])
+        await self._transaction.execute(change.values(**_checked(row), changed_version=self._version))
 
     async def _delete(self, table: Table, resource_id: str) -> None:
         """Delete a row, leave a tombstone, and clear away tombstones no reader needs."""
         stones = tables.catalog_tombstones
         oldest = self._version - tables.TOMBSTONE_VERSIONS_MAX
-        row = {"id": resource_id, "kind": table.name, "changed_version": self._version}
+        stone = {"id": resource_id, "kind": table.name, "changed_version": self._version}
         is_cleared = (stones.c.changed_version < oldest) | (stones.c.id == resource_id)
-        with translated():
-            await self._connection.execute(delete(table).where(table.c.id == resource_id))
-            await self._connection.execute(delete(stones).where(is_cleared))
-            await self._connection.execute(insert(stones).values(**row))
+        await self._transaction.execute(delete(table).where(table.c.id == resource_id))
+        await self._transaction.execute(delete(stones).where(is_cleared))
+        await self._transaction.execute(insert(stones).values(**stone))
 
 
 def _checked(row: dict[str, Any]) -> dict[str, Any]:

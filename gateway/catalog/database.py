@@ -8,16 +8,17 @@
 | a writer waits    | `LOCK_WAIT_SECONDS_MAX`, then `Unavailable`| the same                                  |
 | after a commit    | on disk (`synchronous=FULL`)               | on disk, as the server is configured      |
 
-Foreign exceptions end here: whoever uses a connection does so inside `translated()`.
+Foreign exceptions end here. So does cancellation: a statement that was begun is let finish before a cancelled caller
+hears of it, because a driver cut off in the middle leaves its connection behind, on SQLite with the write lock held.
 """
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
-from typing import Any, Final
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, event, insert, inspect, select, text, update
+from sqlalchemy import Connection, Executable, Row, Select, event, func, insert, inspect, select, update
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -38,6 +39,12 @@ _CONNECTIONS_MAX: Final = 4
 
 # Any number, the same for every process of every version: "the catalog is being created".
 _CREATION_LOCK: Final = 0x51_01_CE
+
+# Rows made into objects at a time, so that loading 100 000 tokens does not hold the event loop.
+_ROWS_AT_ONCE: Final = 1000
+
+_Model = TypeVar("_Model")
+_Result = TypeVar("_Result")
 
 
 class IncompatibleCatalog(Internal):
@@ -63,29 +70,28 @@ class Database:
         """
         if self._is_sqlite:
             await self._enter_wal()
-        async with self._transaction(writes=True) as connection:
-            with translated():
-                if not self._is_sqlite:
-                    await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _CREATION_LOCK})
-                await connection.run_sync(_create_once)
+        async with self._transaction(writes=True) as transaction:
+            if not self._is_sqlite:
+                await transaction.execute(select(func.pg_advisory_xact_lock(_CREATION_LOCK)))
+            await transaction.run(_create_once)
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """Give a connection whose statements all see the database as it was at the first of them."""
-        async with self._transaction(writes=False) as connection:
-            yield connection
+    async def reading(self) -> AsyncIterator["Transaction"]:
+        """Give a transaction whose statements all see the database as it was at the first of them."""
+        async with self._transaction(writes=False) as transaction:
+            yield transaction
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[tuple[AsyncConnection, int]]:
-        """Give a connection that excludes all other writers, and the count of this change.
+    async def writing(self) -> AsyncIterator[tuple["Transaction", int]]:
+        """Give a transaction that excludes all other writers, and the count of this change.
 
         What was written is committed when the block ends, and undone if it raises.
         """
         bump = update(tables.catalog_version).values(version=tables.catalog_version.c.version + 1)
-        async with self._transaction(writes=True) as connection:
-            with translated():
-                version = (await connection.execute(bump.returning(tables.catalog_version.c.version))).scalar_one()
-            yield connection, version
+        async with self._transaction(writes=True) as transaction:
+            row = await transaction.first(bump.returning(tables.catalog_version.c.version))
+            assert row is not None
+            yield transaction, row.version
 
     async def aclose(self) -> None:
         """Close every connection. Safe twice."""
@@ -105,22 +111,72 @@ class Database:
                 return
 
     @asynccontextmanager
-    async def _transaction(self, *, writes: bool) -> AsyncIterator[AsyncConnection]:
+    async def _transaction(self, *, writes: bool) -> AsyncIterator["Transaction"]:
         options: dict[str, Any] = {"writes": writes}
         if not (self._is_sqlite or writes):
             options["isolation_level"] = "REPEATABLE READ"
-        async with AsyncExitStack() as stack:
-            with translated():
-                connection = await stack.enter_async_context(self._engine.connect())
-                await connection.execution_options(**options)
-            # The caller's own errors are not the database's, so only our part is translated; they undo everything.
-            yield connection
-            with translated():
-                await connection.commit()
+        connection = self._engine.connect()
+        try:
+            await _whole(connection.start())
+            await _whole(connection.execution_options(**options))
+            yield Transaction(connection)
+            await _whole(connection.commit())
+        finally:
+            if connection.sync_connection is not None:
+                await _whole(connection.close())
+
+
+class Transaction:
+    """One transaction on one connection. All that is asked of the database goes through here.
+
+    Every method raises `Conflict` if a constraint says no, and `Unavailable` if the database does not answer.
+    """
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        """Use `connection`, which has the right options."""
+        self._connection = connection
+
+    async def execute(self, statement: Executable) -> None:
+        """Carry out a statement that returns nothing of interest."""
+        await _whole(self._connection.execute(statement))
+
+    async def first(self, statement: Executable) -> Row[Any] | None:
+        """Return the first row, or None."""
+        return (await _whole(self._connection.execute(statement))).first()
+
+    async def each(self, query: Select[Any], model_of: Callable[[Any], _Model]) -> list[_Model]:
+        """Return what `model_of` makes of each row."""
+        return await _whole(self._stream(query, model_of))
+
+    async def run(self, work: Callable[[Connection], None]) -> None:
+        """Carry out several statements that are written for a connection without `await`."""
+        await _whole(self._connection.run_sync(work))
+
+    async def _stream(self, query: Select[Any], model_of: Callable[[Any], _Model]) -> list[_Model]:
+        models: list[_Model] = []
+        async with self._connection.stream(query) as result:
+            async for rows in result.partitions(_ROWS_AT_ONCE):
+                models.extend(map(model_of, rows))
+        return models
+
+
+async def _whole(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Return what `work` returns, with our errors for the driver's; if cancelled, wait for its end all the same."""
+    task = asyncio.ensure_future(work)
+    with _translated():
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            while not task.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()  # looked at, so that nobody is told that nobody did
+            raise
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def _translated() -> Iterator[None]:
     """Turn the driver's errors into ours.
 
     Raises:
@@ -148,7 +204,11 @@ def _set_wal(path: str) -> None:
 
 def _sqlite_engine(url: URL) -> AsyncEngine:
     engine = create_async_engine(
-        url, pool_size=_CONNECTIONS_MAX, max_overflow=0, connect_args={"timeout": LOCK_WAIT_SECONDS_MAX}
+        url,
+        pool_size=_CONNECTIONS_MAX,
+        max_overflow=0,
+        pool_timeout=LOCK_WAIT_SECONDS_MAX,
+        connect_args={"timeout": LOCK_WAIT_SECONDS_MAX},
     )
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -175,6 +235,7 @@ def _postgresql_engine(url: URL) -> AsyncEngine:
         url,
         pool_size=_CONNECTIONS_MAX,
         max_overflow=0,
+        pool_timeout=LOCK_WAIT_SECONDS_MAX,
         pool_pre_ping=True,  # a server that was restarted is met again without one failed request
         connect_args={"server_settings": settings, "timeout": LOCK_WAIT_SECONDS_MAX, "command_timeout": 30},
     )

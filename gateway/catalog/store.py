@@ -5,11 +5,10 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, Self, TypeVar
 
 from sqlalchemy import Select, Table, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.catalog import rows, tables
 from gateway.catalog.change import Change
-from gateway.catalog.database import Database, translated
+from gateway.catalog.database import Database, Transaction
 from gateway.catalog.models import BuiltinToken, Datasource, Token, Workspace
 from gateway.catalog.snapshot import Changes, Gone, Snapshot
 from gateway.core.clock import Clock
@@ -17,10 +16,8 @@ from gateway.core.clock import Clock
 # The workspace clients of a local installation expect to find.
 FIRST_WORKSPACE: Final = "Tinybird_Local_Testing"
 
-# Rows made into objects at a time, so that loading 100 000 tokens does not hold the event loop.
-_ROWS_AT_ONCE: Final = 1000
-
 _Model = TypeVar("_Model", Workspace, Datasource, Token)
+_Changed = TypeVar("_Changed", Workspace, Datasource, Token, Gone)
 
 
 class CatalogStore:
@@ -63,21 +60,21 @@ class CatalogStore:
         Raises:
             Unavailable: the database does not answer, or other changes hold it for too long.
         """
-        async with self._database.writing() as (connection, version):
-            yield Change(connection, version, self._clock.now())
+        async with self._database.writing() as (transaction, version):
+            yield Change(transaction, version, self._clock.now())
 
     async def version(self) -> int:
         """Return how many changes there have been."""
-        async with self._database.reading() as connection:
-            return await _version(connection)
+        async with self._database.reading() as transaction:
+            return await _version(transaction)
 
     async def changes_since(self, version: int | None) -> Changes:
         """Return what changed after `version`, or everything: for None, and for a reader too far behind.
 
         All of it is of one moment. Costs one statement if nothing changed, else one more for each kind.
         """
-        async with self._database.reading() as connection:
-            current = await _version(connection)
+        async with self._database.reading() as transaction:
+            current = await _version(transaction)
             if current == version:
                 return Changes(version=current)
             # A count that went back is another database, restored from a copy perhaps.
@@ -86,10 +83,10 @@ class CatalogStore:
             return Changes(
                 version=current,
                 is_complete=is_complete,
-                workspaces=await _changed(connection, tables.workspaces, rows.workspace_of, after),
-                datasources=await _changed(connection, tables.datasources, rows.datasource_of, after),
-                tokens=await _changed(connection, tables.tokens, rows.token_reader(), after),
-                gone=() if is_complete else await _changed(connection, tables.catalog_tombstones, _gone_of, after),
+                workspaces=await _changed(transaction, tables.workspaces, rows.workspace_of, after),
+                datasources=await _changed(transaction, tables.datasources, rows.datasource_of, after),
+                tokens=await _changed(transaction, tables.tokens, rows.token_reader(), after),
+                gone=() if is_complete else await _changed(transaction, tables.catalog_tombstones, _gone_of, after),
             )
 
     async def load_snapshot(self) -> Snapshot:
@@ -137,29 +134,20 @@ class CatalogStore:
         return next(iter(await self._all(select(table).where(table.c.id == resource_id), model_of)), None)
 
     async def _all(self, query: Select[Any], model_of: Callable[[Any], _Model]) -> list[_Model]:
-        async with self._database.reading() as connection:
-            return await _models(connection, query, model_of)
+        async with self._database.reading() as transaction:
+            return await transaction.each(query, model_of)
 
 
-async def _version(connection: AsyncConnection) -> int:
-    with translated():
-        return int((await connection.execute(select(tables.catalog_version.c.version))).scalar_one())
+async def _version(transaction: Transaction) -> int:
+    row = await transaction.first(select(tables.catalog_version.c.version))
+    assert row is not None
+    return int(row.version)
 
 
 async def _changed(
-    connection: AsyncConnection, table: Table, model_of: Callable[[Any], Any], after: int
-) -> tuple[Any, ...]:
-    query = select(table).where(table.c.changed_version > after)
-    return tuple(await _models(connection, query, model_of))
-
-
-async def _models(connection: AsyncConnection, query: Select[Any], model_of: Callable[[Any], Any]) -> list[Any]:
-    models: list[Any] = []
-    with translated():
-        async with connection.stream(query) as result:
-            async for some in result.partitions(_ROWS_AT_ONCE):
-                models.extend(map(model_of, some))
-    return models
+    transaction: Transaction, table: Table, model_of: Callable[[Any], _Changed], after: int
+) -> tuple[_Changed, ...]:
+    return tuple(await transaction.each(select(table).where(table.c.changed_version > after), model_of))
 
 
 def _gone_of(row: Any) -> Gone:

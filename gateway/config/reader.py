@@ -201,10 +201,12 @@ def _clickhouse_clashes(settings: Settings) -> Iterator[str]:
         return
     try:
         url = urlsplit(settings.clickhouse_url)
-        usable = url.scheme in {"http", "https"} and url.hostname and (url.port is None or url.port > 0)
+        is_usable = (
+            url.scheme in {"http", "https"} and bool(url.hostname) and url.port != -1
+        )  # reading the port checks it
     except ValueError:
-        usable = False
-    if not usable:
+        is_usable = False
+    if not is_usable:
         yield "clickhouse_url must look like http://user:password@host:8123/"
         return
     if (url.username and settings.clickhouse_user) or (url.password and settings.clickhouse_password):

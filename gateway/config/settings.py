@@ -83,7 +83,9 @@ class Settings:
     role: Role = _choice(
         "Serving", "all", Role, "all: supervisor, engine and workers; api: one worker and nothing else."
     )
-    workers: int = _integer("Serving", 0, "Processes that answer HTTP.", least=0, most=256, default_text="one per CPU")
+    workers: int = _integer(
+        "Serving", 0, "Processes that answer HTTP; 0: one per CPU.", least=0, most=256, default_text="one per CPU"
+    )
     body_bytes_max: int = _size(
         "Serving", "10MB", "Largest request body, after decompression; above it: 413.", least="1kB", most="1GB"
     )

@@ -34,6 +34,9 @@ from gateway.engine.runner import Run
 # Below this, compressing takes less time than handing the bytes to a thread.
 _INLINE_BYTES: Final = 64 * 1024
 
+# Clients tend to drop what they have not read when they see the connection break: the error should not be among it.
+_LINGER_SECONDS: Final = 0.2
+
 _TYPES: Final = (
     ("TabSeparated", "text/tab-separated-values; charset=UTF-8"),
     ("TSV", "text/tab-separated-values; charset=UTF-8"),
@@ -127,8 +130,9 @@ class Answer:
             await run.outcome()
         except EngineError as error:
             await self._write(response, encoder.encode(self._trailer(error)) + encoder.finish())
+            await self.server.clock.sleep(_LINGER_SECONDS)
             if request.transport is not None:
-                request.transport.close()  # sends what is written, but no last chunk
+                request.transport.close()  # without a last chunk
         else:
             await self._write(response, encoder.finish())
         return response

@@ -107,7 +107,9 @@ class Handler:
         def job(link: Link) -> Outcome:
             plain = statement.plain(text)
             answer.format = plain.format or call.default_format
-            return link.run(plain, call.default_format, pipe.input, reads_only=call.readonly > 0)
+            # A fresh connection is read-only by its setting; one of a session would stay so for ever.
+            must_read = call.session is not None and call.readonly > 0
+            return link.run(plain, call.default_format, pipe.input, reads_only=must_read)
 
         reads = statement.is_read(text)
         try:
@@ -119,6 +121,7 @@ class Handler:
         try:
             return await answer.send(request, call, pipe, run)
         except (asyncio.CancelledError, TimeoutError, ConnectionError):
+            pipe.close()  # first: a thread that waits for room in it would not hear
             if reads:
                 await run.cancel()
             raise

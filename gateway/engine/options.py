@@ -18,7 +18,7 @@ class EngineOptions:
     threads_max: int = 16
     """Statements at once; a quarter of them is kept for statements that are not reads."""
     queue_max: int = 256
-    """Statements that may wait for a thread before the next is refused (code 202)."""
+    """Reads, and other statements, that may wait for a thread before the next is refused (code 202)."""
     memory_bytes_max: int = 0
     """What the engine may allocate in all; 0 leaves its own default, nine tenths of the machine."""
 

@@ -54,8 +54,10 @@ class Pipe:
         os.close(self.input)
 
     def close(self) -> None:
-        """Close our end."""
-        os.close(self._output)
+        """Close our end. Safe twice."""
+        if self._output >= 0:
+            os.close(self._output)
+            self._output = -1
 
     async def _readable(self) -> None:
         loop = asyncio.get_running_loop()

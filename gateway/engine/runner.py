@@ -4,7 +4,7 @@ A statement occupies a slot from here until its thread is done, whatever became 
 may not take every slot: a client that does not read its answer keeps one, and must not be able to stop inserts.
 
     slots   threads_max; reads at most three quarters of them
-    queue   queue_max statements may wait for a slot; the next is refused
+    queue   queue_max reads and as many others may wait for a slot; the next is refused
     order   first come, first served
 """
 
@@ -45,7 +45,7 @@ class Runner:
         self._slots = asyncio.Semaphore(options.threads_max)
         self._read_slots = asyncio.Semaphore(max(1, options.threads_max - options.threads_max // 4))
         self._running: dict[str, asyncio.Future[Outcome]] = {}
-        self._waiting = 0
+        self._waiting = {True: 0, False: 0}
         self._is_draining = False
 
     async def start(self, call: Call, text: bytes, job: Job, done: Callable[[], None], *, reads: bool) -> "Run":
@@ -81,22 +81,22 @@ class Runner:
         future.add_done_callback(partial(self._ended, call.query_id, session, reads))
         return Run(self, call.query_id, future)
 
-    async def cancel(self, query_id: str) -> None:
-        """Cancel the statement, and return when it has ended, or does not hear."""
+    async def cancel(self, query_id: str, seconds: float = _CANCEL_SECONDS) -> None:
+        """Cancel the statement, and return when it has ended, or has not heard for `seconds`."""
         future = self._running.get(query_id)
         loop = asyncio.get_running_loop()
-        deadline = self._clock.monotonic() + _CANCEL_SECONDS
+        deadline = self._clock.monotonic() + seconds
         # Again and again, because a statement that has only just begun may not be on the engine's list yet.
         while future is not None and not future.done() and self._clock.monotonic() < deadline:
             await loop.run_in_executor(self._control, self._kill, query_id)
             await asyncio.wait([future], timeout=_CANCEL_RETRY_SECONDS)
 
-    async def drain(self, seconds: float) -> bool:
+    async def drain(self, seconds: float, cancel_seconds: float) -> bool:
         """Take nothing new, let what runs end, cancel what is left after `seconds`; return whether all has ended."""
         self._is_draining = True
         if self._running:
             await asyncio.wait(self._running.values(), timeout=seconds)
-        await asyncio.gather(*[self.cancel(query_id) for query_id in list(self._running)])
+        await asyncio.gather(*[self.cancel(query_id, cancel_seconds) for query_id in list(self._running)])
         return not self._running
 
     async def aclose(self) -> None:
@@ -106,11 +106,11 @@ class Runner:
         self._control.shutdown()
 
     async def _take_slot(self, *, reads: bool) -> None:
-        if self._waiting >= self._queue_max:
+        if self._waiting[reads] >= self._queue_max:
             raise EngineError(
-                TOO_MANY_SIMULTANEOUS_QUERIES, f"Too many simultaneous queries: {self._waiting} wait already"
+                TOO_MANY_SIMULTANEOUS_QUERIES, f"Too many simultaneous queries: {self._queue_max} wait already"
             )
-        self._waiting += 1
+        self._waiting[reads] += 1
         try:
             if reads:
                 await self._read_slots.acquire()
@@ -121,7 +121,7 @@ class Runner:
                     self._read_slots.release()
                 raise
         finally:
-            self._waiting -= 1
+            self._waiting[reads] -= 1
 
     def _free_slot(self, *, reads: bool) -> None:
         self._slots.release()
@@ -174,11 +174,6 @@ class Run:
             EngineError: it failed.
         """
         return await asyncio.shield(self._future)
-
-    async def ended_within(self, seconds: float) -> bool:
-        """Whether the statement ends within `seconds`."""
-        await asyncio.wait([self._future], timeout=seconds)
-        return self._future.done()
 
     async def cancel(self) -> None:
         """Cancel it; see `Runner.cancel`."""

@@ -32,7 +32,7 @@ _URL_BYTES_MAX = 1024 * 1024
 _READ_BYTES = 1024 * 1024
 _BACKLOG = 1024
 _KEEPALIVE_SECONDS = 300.0
-_CLOSE_SECONDS = 2.0
+_CLOSE_SECONDS = 1.0
 
 
 def run(options: EngineOptions, ready: Callable[[int], None], clock: Clock | None = None) -> int:
@@ -66,9 +66,9 @@ async def _serve(options: EngineOptions, ready: Callable[[int], None], clock: Cl
     await stop.wait()
     for site in list(http.sites):
         await site.stop()
-    has_ended = await runner.drain(options.drain_seconds)
-    await http.cleanup()
-    if not has_ended:
+    await runner.drain(options.drain_seconds, _CLOSE_SECONDS)
+    await http.cleanup()  # lets go of answers that nobody reads, and so of the statements that write them
+    if not await runner.drain(_CLOSE_SECONDS, _CLOSE_SECONDS):
         # A thread that does not hear cannot be joined. What it was doing is not committed; the next start cleans up.
         sys.stderr.write("sluice engine: stopped with statements that could not be cancelled\n")
         os._exit(1)

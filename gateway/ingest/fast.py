@@ -12,8 +12,8 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta
 
+from gateway.ingest.scalars import BIG_INTEGERS, SMALL_INTEGERS, UUID_TEXT, as_float32, moment_reader
 from gateway.ingest.unfit import Unfit
-from gateway.ingest.values import BIG_INTEGERS, SMALL_INTEGERS, UUID_TEXT, as_float32, moment_reader
 from gateway.schema.jsonpath import EACH
 from gateway.schema.types import DataType
 
@@ -23,6 +23,7 @@ Check = Callable[[Sequence[Any]], Sequence[Any]]
 # Below these every integer is exact; above, the source text is needed to tell an integer from a fraction.
 _FLOAT64_EXACT: Final = 2.0**53
 _FLOAT32_EXACT: Final = 2.0**24
+_UINT64_MAX: Final = 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def _ints(values: Sequence[int]) -> list[int]:
 
 
 def _uint64(values: Sequence[int]) -> Sequence[int]:
-    if values and max(values) > BIG_INTEGERS["UInt64"][1]:
+    if values and max(values) > _UINT64_MAX:
         raise Unfit
     return values
 
@@ -133,7 +134,9 @@ def _uuids(values: Sequence[str]) -> Sequence[str]:
 
 def _map(key: DataType, value: DataType) -> Typed | None:
     inner = _behind(value, ()) if key.name == "String" else None
-    return inner and Typed(dict[str, inner.type], inner.check and _flat_values(inner.check))
+    if inner is None:
+        return None
+    return Typed(dict.__class_getitem__((str, inner.type)), inner.check and _flat_values(inner.check))
 
 
 def _flat(check: Check) -> Check:
@@ -166,7 +169,9 @@ def _behind(kind: DataType, rest: Sequence[str]) -> Typed | None:
     if rest[0] != EACH:
         return _in_struct(rest[0], _behind(kind, rest[1:]), optional=kind.is_nullable and len(rest) == 1)
     inner = _behind(kind.args[0], rest[1:]) if kind.name == "Array" else None
-    return inner and Typed(list[inner.type], inner.check and _flat(inner.check))
+    if inner is None:
+        return None
+    return Typed(list.__class_getitem__(inner.type), inner.check and _flat(inner.check))
 
 
 def _in_struct(key: str, inner: Typed | None, *, optional: bool) -> Typed | None:

@@ -17,19 +17,22 @@ import pyarrow as pa
 
 from gateway.core.errors import InvalidRequest
 from gateway.ingest.lines import RECORD, is_blank, is_utf8, split, split_json, why_unreadable
-from gateway.ingest.plan import ARRIVAL, OMIT, ExactReader, FastReader, feeds
+from gateway.ingest.plan import ARRIVAL, OMIT, feeds
 from gateway.ingest.quarantine import Quarantine, QuarantinedRow
+from gateway.ingest.readers import ExactReader, FastReader
 from gateway.ingest.transport import arrow_field
 from gateway.ingest.unfit import Unfit
 from gateway.schema.columns import Column, Schema
 
 _NOTHING_OMITTED: Final[frozenset[int]] = frozenset()
 
+_COMPANY_MAX: Final = 4
+
 # What the fast path raises when something needs a second look. NotMoment and DecodeError are ValueErrors.
 _REFUSALS: Final = (msgspec.MsgspecError, Unfit, ValueError, RecursionError)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Group:
     """Rows that go into one insert.
 
@@ -42,7 +45,7 @@ class Group:
     columns: list[list[Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Fitted:
     """What became of a body.
 
@@ -50,7 +53,7 @@ class Fitted:
         groups: the rows that fit; usually one group, none if no row fits.
         rows: in all groups.
         quarantined: rows that did not fit.
-        quarantine_columns: these rows, columns × rows in the order of `Fitter.quarantine_schema`; empty if there are none.
+        quarantine_columns: these rows, columns × rows in the order of `Fitter.quarantine_schema`; [] if there are none.
     """
 
     groups: list[Group]
@@ -112,20 +115,19 @@ class Fitter:
         return self._fit(split_json(body), body, now, import_id)
 
     def _fit(self, lines: list[bytes], body: bytes, now: float, import_id: str) -> Fitted:
-        if is_utf8(body):
+        if body.isascii() or is_utf8(body):
             try:
                 columns = self._read(list(map(self._fast.decode, lines)), lines)
             except _REFUSALS:
                 pass
             else:
-                return Fitted(self._groups(columns, len(lines), now), len(lines))
+                return Fitted(self._groups(columns, now), len(lines))
         return self._fit_mixed(lines, now, import_id)
 
     def _read(self, events: list[Any], lines: list[bytes]) -> list[Any]:
         """Return decoded events as columns; raises one of `_REFUSALS` if at least one needs the exact path."""
-        columns: list[Any] = [None] * len(self._feeds)
-        self._fast.read(events, lines, columns)
-        if self._may_be_empty and any(all(value is OMIT for value in row) for row in zip(*columns)):
+        columns = self._fast.read(events, lines)
+        if self._may_be_empty and any(all(value is OMIT for value in row) for row in zip(*columns, strict=True)):
             raise Unfit
         return columns
 
@@ -137,12 +139,13 @@ class Fitter:
         done = {number for part in fast for number in part.numbers}
         exact = self._fit_exactly([(number, line) for number, line in enumerate(lines) if number not in done])
         if exact.rows:
-            fast.append(_Slice([number for number, _row in exact.rows], list(zip(*[row for _number, row in exact.rows]))))
+            rows = [row for _number, row in exact.rows]
+            fast.append(_Slice([number for number, _row in exact.rows], list(zip(*rows, strict=True))))
         elif not (done or exact.understood):
-            raise InvalidRequest(f"Nothing could be read. {exact.complaint}")
+            raise InvalidRequest(exact.complaint or "The body is empty: send at least one JSON object")
         columns, count = _merged(fast, len(self._feeds))
         return Fitted(
-            self._groups(columns, count, now),
+            self._groups(columns, now),
             count,
             len(exact.quarantined),
             self.quarantine.columns(exact.quarantined, now, import_id) if exact.quarantined else [],
@@ -161,13 +164,16 @@ class Fitter:
         return found
 
     def _read_halves(self, numbers: list[int], events: list[Any], lines: list[bytes], found: "list[_Slice]") -> None:
-        """Add to `found` the columns of the events that pass all checks, looking for the others by halves."""
+        """Add to `found` the columns of events that pass all checks, looking for the others by halves.
+
+        A few in whose company a bad one is are left to the exact path with it: it costs less than looking further.
+        """
         if not numbers:
             return
         try:
             columns = self._read(events, [lines[number] for number in numbers])
         except _REFUSALS:
-            if (half := len(numbers) // 2) > 0:
+            if (half := len(numbers) // 2) >= _COMPANY_MAX:
                 self._read_halves(numbers[:half], events[:half], lines, found)
                 self._read_halves(numbers[half:], events[half:], lines, found)
         else:
@@ -206,18 +212,16 @@ class Fitter:
             return row, [RECORD], ["No column has a value"]
         return row, names, reasons
 
-    def _groups(self, columns: list[Any], count: int, now: float) -> list[Group]:
-        """Return `count` rows by the columns they omit, with the time of arrival in its place."""
-        if not count:
-            return []
+    def _groups(self, columns: list[Any], now: float) -> list[Group]:
+        """Return rows by the columns they omit, with the time of arrival in its place."""
         for number, arrival in self._arrivals:
             if ARRIVAL in columns[number]:
                 value = arrival(now)
                 columns[number] = [value if item is ARRIVAL else item for item in columns[number]]
-        gaps = [number for number in self._omittable if OMIT in columns[number]]
-        if not gaps:
-            return [Group(_NOTHING_OMITTED, [list(column) for column in columns])]
-        return _split_by_gaps(columns, gaps)
+        for number in self._omittable:
+            if OMIT in columns[number]:
+                return _split_by_gaps(columns, self._omittable)
+        return [Group(_NOTHING_OMITTED, columns)] if columns[0] else []
 
 
 @dataclass(slots=True)
@@ -258,7 +262,7 @@ def _merged(slices: Sequence[_Slice], width: int) -> tuple[list[Any], int]:
 
 def _split_by_gaps(columns: list[Any], gaps: list[int]) -> list[Group]:
     """Return the rows in groups of one set of omitted columns each; within a group the order is kept."""
-    patterns = list(zip(*[[value is OMIT for value in columns[number]] for number in gaps]))
+    patterns = list(zip(*[[value is OMIT for value in columns[number]] for number in gaps], strict=True))
     groups = []
     for pattern in dict.fromkeys(patterns):
         omitted = frozenset(compress(gaps, pattern))

@@ -1,6 +1,6 @@
-"""Lines: a body in NDJSON, cut into lines, and what is wrong with a line that cannot be read.
+r"""Lines: a body in NDJSON, cut into lines, and what is wrong with a line that cannot be read.
 
-One JSON object per line, in UTF-8; `\\n` or `\\r\\n`; the last newline is optional; a byte order mark before the first
+One JSON object per line, in UTF-8; `\n` or `\r\n`; the last newline is optional; a byte order mark before the first
 line and lines of blanks are skipped. A raw newline cannot be inside a JSON string, so cutting at newlines is exact.
 
 A line that is not JSON, or is JSON but not an object, was not understood: a body of such lines only is refused. A line
@@ -44,20 +44,14 @@ def split(body: bytes) -> list[bytes]:
     """Return the lines of `body`, those of blanks included.
 
     Raises:
-        InvalidRequest: there is nothing but blanks.
         TooLarge: there are more than `LINES_MAX`.
     """
     body = body.removeprefix(_BOM)
-    if body.count(b"\n", 0, -1) == 0:
-        lines = [body]
-    elif body.count(b"\n") > LINES_MAX:
+    if len(body) > LINES_MAX and body.count(b"\n") > LINES_MAX:
         raise TooLarge(f"The body has more than {LINES_MAX} lines; send fewer at once")
-    else:
-        lines = body.split(b"\n")
-        if not lines[-1]:
-            lines.pop()
-    if len(lines) == 1 and is_blank(lines[0]):
-        raise InvalidRequest("The body is empty: send at least one JSON object")
+    lines = body.split(b"\n")
+    if len(lines) > 1 and not lines[-1]:
+        lines.pop()
     return lines
 
 

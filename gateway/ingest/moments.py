@@ -2,7 +2,7 @@
 
     2026-01-05                            a date; as a date-time, midnight
     2026-01-05 10:00:00[.f…]              1 to 9 fraction digits; the column's time zone, else UTC
-    2026-01-05T10:00:00[.f…][Z|±HH[:]MM]
+    2026-01-05T10:00:00[.f…][Z|±HH[[:]MM]]
     1767607200[.f…]                       epoch number: seconds below 1e11, then milli-, micro-, nanoseconds
 
 Whole numbers, by column type: days since 1970 (Date, Date32), seconds (DateTime), or ticks of the transport's unit
@@ -22,6 +22,8 @@ import zoneinfo
 from collections.abc import Sequence
 from typing import Final
 
+import pyarrow as pa
+
 from gateway.core.errors import InvalidRequest
 
 SECONDS_OF_DAY: Final = 86_400
@@ -33,10 +35,16 @@ DATETIME64_SECONDS: Final = (-2_208_988_800, 10_413_791_999)  # 1900-01-01 … 2
 # Entries of each cache of this process; a full cache is emptied. About 2 MB at most.
 CACHE_ENTRIES_MAX: Final = 16_384
 
+# From so many values on it pays to call Arrow.
+_MANY: Final = 48
+_UNITS: Final = {0: "s", 3: "ms", 6: "us"}
+# Characters of `2026-01-05T10:00:00[.123[456]]` without Z and with it → fraction digits.
+_SHAPES: Final = {19: 0, 20: 0, 23: 3, 24: 3, 26: 6, 27: 6}
+
 _DATE_CHARS: Final = 10
 _STEM_CHARS: Final = 19
 _STEM: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d):(\d\d))?", re.ASCII)
-_TAIL: Final = re.compile(r"(?:\.(\d{1,9}))?(?:(Z)|([+-])(\d\d):?(\d\d))?", re.ASCII)
+_TAIL: Final = re.compile(r"(?:\.(\d{1,9}))?(?:(Z)|([+-])(\d\d)(?::?(\d\d))?)?", re.ASCII)
 _EPOCH: Final = re.compile(rb"(-?)(\d{1,19})(?:\.(\d{1,30}))?")
 _EPOCH_ORDINAL: Final = dt.date(1970, 1, 1).toordinal()
 _EPOCH_UTC: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -72,7 +80,7 @@ def load_zone(name: str) -> dt.tzinfo:
 class Times:
     """Reads the values of one DateTime or DateTime64 column. Immutable but for the shared caches."""
 
-    __slots__ = ("_high", "_low", "_scale", "_shift", "_tails", "_zone")
+    __slots__ = ("_digits", "_high", "_low", "_precision", "_scale", "_shift", "_tails", "_zone")
 
     def __init__(self, digits: int, precision: int, low: int, high: int, zone: dt.tzinfo) -> None:
         """Read to ticks of 10^-`digits` seconds, with `precision` ≤ `digits` digits that count.
@@ -84,8 +92,10 @@ class Times:
             high: greatest result allowed, in ticks.
             zone: of times that do not say theirs.
         """
-        self._scale = 10**digits
-        self._shift = 10 ** (9 - precision), 10 ** (digits - precision)
+        self._digits = digits
+        self._precision = precision
+        self._scale: int = 10**digits
+        self._shift: tuple[int, int] = 10 ** (9 - precision), 10 ** (digits - precision)
         self._low = low
         self._high = high
         self._zone = zone
@@ -110,6 +120,11 @@ class Times:
         Raises:
             NotMoment: at least one does not fit.
         """
+        if len(values) == 1:
+            return [self._checked(self._one(values[0]))]
+        if len(values) >= _MANY and (ticks := self._same_shape(values)) is not None:
+            self._check(ticks)
+            return ticks
         scale = self._scale
         tails = self._tails
         try:
@@ -125,9 +140,7 @@ class Times:
         Raises:
             NotMoment: it does not fit.
         """
-        ticks = self.from_nanoseconds(_epoch_nanoseconds(raw))
-        self._check((ticks,))
-        return ticks
+        return self._checked(self.from_nanoseconds(_epoch_nanoseconds(raw)))
 
     def from_nanoseconds(self, nanoseconds: int) -> int:
         """Return the ticks of a moment in nanoseconds since 1970, cut to the precision."""
@@ -143,6 +156,34 @@ class Times:
             return seconds * self._scale + self._tails[tail]
         except _NeedsZone as local:
             return _local_seconds(stem, self._zone) * self._scale + local.ticks
+
+    def _same_shape(self, values: Sequence[str | int]) -> list[int] | None:
+        """Return the ticks of strings of one length, read by Arrow in a third of the time; None if it will not.
+
+        Arrow reads more forms than we do; of these lengths it reads none that we do not, and all to the same moment.
+        """
+        try:
+            lengths = set(map(len, values))  # type: ignore[arg-type]
+            if len(lengths) > 1:
+                return None
+            digits = _SHAPES.get(lengths.pop())
+            zoned = not values[0][-1].isdigit()  # type: ignore[index]
+            if digits is None or not (zoned or self._zone is dt.UTC):
+                return None
+            kind = pa.timestamp(_UNITS[digits], "UTC" if zoned else None)
+            ticks: list[int] = pa.array(values, pa.string()).cast(kind).cast(pa.int64()).to_pylist()
+        except (TypeError, pa.ArrowException):
+            return None
+        if digits <= self._precision:
+            stretch = 10 ** (self._digits - digits)
+            return ticks if stretch == 1 else [tick * stretch for tick in ticks]
+        cut, stretch = 10 ** (digits - self._precision), 10 ** (self._digits - self._precision)
+        return [tick // cut * stretch for tick in ticks]
+
+    def _checked(self, ticks: int) -> int:
+        if not self._low <= ticks <= self._high:
+            raise NotMoment("out of range")
+        return ticks
 
     def _check(self, ticks: Sequence[int]) -> None:
         if ticks and (min(ticks) < self._low or max(ticks) > self._high):
@@ -166,7 +207,7 @@ class Days:
         """
         days = [
             _stems[value] // SECONDS_OF_DAY
-            if value.__class__ is str and len(value) == _DATE_CHARS  # type: ignore[arg-type]
+            if isinstance(value, str) and len(value) == _DATE_CHARS
             else _midnight(value)
             for value in values
         ]
@@ -193,7 +234,7 @@ def _midnight(value: str | int) -> int:
     if isinstance(value, int):
         return _whole_days(_epoch_nanoseconds(b"%d" % value))
     stem, tail = value[:_STEM_CHARS], value[_STEM_CHARS:]
-    return _whole_days(_stems[stem] * 10**9 + _tails(9, 9, True)[tail])  # noqa: FBT003  its only reading
+    return _whole_days(_stems[stem] * 10**9 + _tails(9, 9, True)[tail])
 
 
 def _whole_days(nanoseconds: int) -> int:
@@ -211,7 +252,7 @@ def _epoch_nanoseconds(raw: bytes) -> int:
     magnitude = int(whole)
     power = next((power for limit, power in _EPOCH_SCALES if magnitude < limit), 0)
     digits = (fraction or b"")[:power].ljust(power, b"0")
-    nanoseconds = magnitude * 10**power + int(digits or b"0")
+    nanoseconds: int = magnitude * 10**power + int(digits or b"0")
     return -nanoseconds if sign else nanoseconds
 
 
@@ -288,10 +329,10 @@ class _Tails(_Cache):
         fraction, zulu, sign, hours, minutes = found.groups()
         ticks = int((fraction or "")[: self._precision].ljust(self._digits, "0") or 0)
         if sign:
-            if hours > "23" or minutes > "59":
+            if hours > "23" or (minutes or "") > "59":
                 raise NotMoment("there is no such offset")
-            offset = int(sign + hours) * 3600 + int(sign + minutes) * 60
-            return ticks - offset * 10**self._digits
+            offset = int(sign + hours) * 3600 + int(sign + (minutes or "0")) * 60
+            return ticks - offset * int(10**self._digits)
         if not zulu and not self._utc:
             raise _NeedsZone(ticks)
         return ticks

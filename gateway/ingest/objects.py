@@ -7,10 +7,10 @@ last of equal keys wins. Refused here, because the engine would refuse the inser
     an integer above 2^53 in an array with fractions  becomes a float
     two values for one path: {"a.b": 1, "a": {"b": 2}}   a dot in a key is a step for ClickHouse
     nesting deeper than `DEPTH_MAX`
-    a value for a typed path, `JSON(a UInt8)`, that does not fit the type (300 would refuse the insert, 1.5 would be 1)
+    a value for a typed path, `JSON(a UInt8)`, that does not fit the type: 1.5 would become 1
 
-What the type itself does not keep is not ours to save: null members and empty objects vanish, a key with a dot comes back
-as nested objects, and the order of keys is lost. See `transport` for the settings the insert needs.
+What the type itself does not keep is not ours to save: null members and empty objects vanish, a key with a dot comes
+back as nested objects, and the order of keys is lost. See `transport` for the settings the insert needs.
 """
 
 import datetime as dt

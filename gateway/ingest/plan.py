@@ -1,32 +1,23 @@
-"""Plan: what is compiled from a schema, once: which columns an event feeds, from where, and how they are read.
+"""Plan: what is compiled from a schema, once: which columns an event feeds, and from where.
 
-The keys of all JSONPaths form a tree. It is compiled twice:
-
-    ExactReader   structs of raw texts: every value's source text, for the converters of `values`; takes any JSON object
-    FastReader    structs of typed fields, decoded and checked in C; takes only what needs no second look
-
-**Invariant:** what the fast reader accepts, the exact reader accepts too, with the same values. So the fast reader may
-refuse whatever it likes (a number for a String, a string of digits for an Int64): such a line is read exactly.
-
-Keys are matched as written, an unknown key is skipped, and of equal keys the last counts (also whole objects: an
-earlier `"a": {…}` leaves nothing behind). A step into what is no object finds nothing: the value is missing.
+A missing value, an explicit null and a DEFAULT meet in two rules per column, `missing` and `null`. A DEFAULT is left to
+ClickHouse, as an Arrow null where that works and by leaving the column out where it does not; but one that means the
+time of arrival (`now()`, `now64(3)`, `today()`) is known here, because the insert may come minutes later.
 """
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from operator import attrgetter
+from dataclasses import dataclass
 from typing import Any, Final
 
-import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET
 
 from gateway.core.errors import InvalidRequest
-from gateway.ingest.fast import Check, check_present, typed
 from gateway.ingest.moments import SECONDS_OF_DAY, Times
+from gateway.ingest.scalars import Convert, moment_reader
 from gateway.ingest.transport import null_is_default, plain
 from gateway.ingest.unfit import Unfit, absence, refusal
-from gateway.ingest.values import Convert, converter, default_json, elements, members, moment_reader
+from gateway.ingest.values import converter, default_json, elements, members
 from gateway.schema.columns import Column, Schema
 from gateway.schema.jsonpath import EACH, JsonPath
 from gateway.schema.types import DataType
@@ -169,7 +160,7 @@ def _arrival(kind: DataType, expression: str) -> Callable[[float], int] | None:
     function = found[1].lower()
     if found[3] and (function == "today" or kind.name in {"Date", "Date32"}):
         return None  # which day it is depends on the zone
-    steps = {"now": 10**9, "now64": 10 ** (9 - int(found[2] or 3)), "today": _DAY}
+    steps = {"now": 10**9, "now64": int(10 ** (9 - int(found[2] or 3))), "today": _DAY}
     step = steps[function]
     reader = moment_reader(kind)
 
@@ -214,153 +205,3 @@ def _collect(raw: bytes, rest: Sequence[str], absent: Sequence[bytes]) -> bytes:
             return absent[0]
         raw = bytes(found)
     return raw
-
-
-@dataclass(slots=True)
-class _Node:
-    """A key of the tree: the feeds whose value is here, and the keys below."""
-
-    feeds: list[int] = field(default_factory=list)
-    children: dict[str, "_Node"] = field(default_factory=dict)
-
-
-def _tree(all_feeds: Sequence[Feed]) -> _Node:
-    root = _Node()
-    for number, feed in enumerate(all_feeds):
-        node = root
-        for key in feed.keys:
-            node = node.children.setdefault(key, _Node())
-        node.feeds.append(number)
-    return root
-
-
-class ExactReader:
-    """Finds the source text of every feed's value in an event. Immutable."""
-
-    __slots__ = ("_decode", "_parts", "_whole", "feeds")
-
-    def __init__(self, all_feeds: Sequence[Feed], node: _Node | None = None) -> None:
-        node = node or _tree(all_feeds)
-        self.feeds = all_feeds
-        self._whole = tuple(node.feeds)
-        fields = [(f"f{n}", Raw | UnsetType, UNSET) for n in range(len(node.children))]
-        names = {f"f{n}": key for n, key in enumerate(node.children)}
-        self._decode = msgspec.json.Decoder(msgspec.defstruct("Event", fields, rename=names, gc=False)).decode
-        self._parts = [
-            (f"f{n}", tuple(child.feeds), ExactReader(all_feeds, child) if child.children else None)
-            for n, child in enumerate(node.children.values())
-        ]
-
-    def texts(self, line: bytes) -> list[bytes | None]:
-        """Return the text of each feed's value, None where there is none.
-
-        Raises:
-            msgspec.MsgspecError: the line is not a JSON object.
-            RecursionError: it is nested too deeply.
-        """
-        found: list[bytes | None] = [None] * len(self.feeds)
-        self._find(line, found)
-        for number in self._whole:
-            found[number] = line.strip()
-        return found
-
-    def _find(self, raw: bytes, found: list[bytes | None]) -> None:
-        event = self._decode(raw)
-        for name, numbers, below in self._parts:
-            part = getattr(event, name)
-            if part is not UNSET:
-                text = bytes(part)
-                for number in numbers:
-                    found[number] = text
-                if below is not None and text.startswith(b"{"):
-                    below._find(text, found)  # noqa: SLF001  the same class
-
-
-class FastReader:
-    """Reads events straight into columns of values; raises at the first sign of trouble. Immutable."""
-
-    __slots__ = ("_getter", "_leaves", "_shared", "_single", "_whole", "decode")
-
-    def __init__(self, all_feeds: Sequence[Feed], node: _Node | None = None) -> None:
-        node = node or _tree(all_feeds)
-        self._whole = [(number, all_feeds[number]) for number in node.feeds]
-        self._leaves: list[tuple[int, int, Check | None]] = []
-        self._shared: list[tuple[int, list[tuple[int, Check]], FastReader | None]] = []
-        paths: list[str] = []
-        self.decode = msgspec.json.Decoder(self._struct(all_feeds, node, "", paths)[0]).decode
-        self._getter = attrgetter(*paths) if paths else None
-        self._single = len(paths) == 1
-
-    def read(self, events: Sequence[Any], lines: Sequence[bytes], columns: list[Any]) -> None:
-        """Put the values of `events` into `columns`, one sequence per feed.
-
-        Args:
-            events: what `decode` made of `lines`.
-            lines: their text.
-            columns: one place per feed; those this reader knows are written.
-
-        Raises:
-            Unfit, ValueError, msgspec.MsgspecError: at least one event needs the exact path.
-        """
-        for number, feed in self._whole:
-            columns[number] = [feed.value(line.strip()) for line in lines]
-        if self._getter is None:
-            return
-        found: Any = [tuple(map(self._getter, events))] if self._single else tuple(zip(*map(self._getter, events)))
-        for place, number, check in self._leaves:
-            columns[number] = found[place] if check is None else check(found[place])
-        for place, readers, below in self._shared:
-            texts = found[place]
-            for number, convert in readers:
-                columns[number] = convert(texts)
-            if below is not None:
-                below.read([below.decode(text) for text in texts], (), columns)
-
-    def _struct(self, all_feeds: Sequence[Feed], node: _Node, prefix: str, paths: list[str]) -> tuple[Any, bool]:
-        """Return the struct for the keys below `node`, and whether every one of them may be missing."""
-        fields: list[Any] = []
-        names = {}
-        optional = True
-        for number, (key, child) in enumerate(node.children.items()):
-            name = f"f{number}"
-            names[name] = key
-            if child.children and not child.feeds:
-                kind, may_miss = self._struct(all_feeds, child, f"{prefix}{name}.", paths)
-                # An event without the key gets the empty struct, so that there is always something to look into.
-                fields.append((name, kind, kind()) if may_miss else (name, kind))
-                optional = optional and may_miss
-                continue
-            place = len(paths)
-            paths.append(prefix + name)
-            if child.children or len(child.feeds) > 1:
-                readers = [(n, _texts_check(all_feeds[n])) for n in child.feeds]
-                self._shared.append((place, readers, FastReader(all_feeds, _Node([], child.children)) if child.children else None))
-                fields.append((name, Raw))
-                optional = False
-            else:
-                leaf, default, check = _leaf(all_feeds[child.feeds[0]])
-                self._leaves.append((place, child.feeds[0], check))
-                fields.append((name, leaf) if default is REFUSE else (name, leaf, default))
-                optional = optional and default is not REFUSE
-        struct = msgspec.defstruct("Event", fields, rename=names, gc=False, frozen=True, kw_only=True)
-        return struct, optional
-
-
-def _texts_check(feed: Feed) -> Check:
-    return lambda texts: [feed.value(bytes(text)) for text in texts]
-
-
-def _leaf(feed: Feed) -> tuple[Any, Any, Check | None]:
-    """Return the type of the field of a feed, its default (REFUSE: it must be there), and what to do with its values."""
-    found = typed(feed.kind.inner, feed.rest)
-    if found is None:
-        check = _texts_check(feed)
-        if feed.missing is REFUSE:
-            return Raw, REFUSE, check
-        return Raw | UnsetType, UNSET, check_present(check, feed.missing, None)
-    kind, check = found.type, found.check
-    if feed.missing is REFUSE and feed.null is REFUSE:
-        return kind, REFUSE, check
-    if feed.missing is None and feed.null is None:
-        return kind | None, None, check and check_present(check, None, None)
-    return kind | None | UnsetType, UNSET, check_present(check, feed.missing, feed.null)

@@ -1,8 +1,8 @@
-"""Quarantine: rows that did not fit, kept with their reasons and with everything that was sent.
+r"""Quarantine: rows that did not fit, kept with their reasons and with everything that was sent.
 
 The columns are those of `schema.quarantine`: which columns refused the row, why, the import, each value as text, the
-time, and the line itself. A value is shown as it was sent: strings without their quotes, anything else as JSON text; the
-text of a path with `[:]` is that of the whole array. Bytes that are not UTF-8 are shown as `\\xff`.
+time, and the line itself. A value is shown as it was sent: strings without quotes, anything else as JSON text; the text
+of a path with `[:]` is that of the whole array. Bytes that are not UTF-8 are shown as `\xff`.
 """
 
 from collections.abc import Sequence
@@ -66,7 +66,9 @@ class Quarantine:
             for position, text in zip(self._positions, row.texts, strict=False):
                 values[position][number] = _as_text(text)
         lines = [row.line.rstrip(b"\r").decode(errors="backslashreplace") for row in rows]
-        return self._assemble([row.columns for row in rows], [row.reasons for row in rows], import_id, values, now, lines)
+        return self._assemble(
+            [row.columns for row in rows], [row.reasons for row in rows], import_id, values, now, lines
+        )
 
     def refused(self, row: pa.Table, reason: str, now: float) -> list[list[Any]]:
         """Return a row that fitted but which ClickHouse refused, as columns of one value each.

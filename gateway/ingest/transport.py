@@ -11,12 +11,12 @@ LowCardinality, SimpleAggregateFunction, Nested and the geometric types travel a
 checked on the engine (26.9), which casts strings to the type of the column.
 
 The canonical Python value of a column is what `pa.array(values, arrow_type)` takes: int, float, str, bool, None, list,
-and dict for both Map and Tuple. These are also what msgpack keeps, so columns can be logged and rebuilt from the schema.
+and dict for both Map and Tuple. msgpack keeps these too, so columns can be logged and rebuilt from the schema.
 
-**JSON columns need their own INSERT.** When the reader of ArrowStream casts a string to JSON, it ignores the settings of
-the query and guesses types: `"2026-01-05 10:00:00.5"` gets six more digits, `["20200101"]` may become a date of 1970,
-`[true, 1]` becomes `[1, 1]`. The same cast written in SQL obeys the settings in `JSON_SETTINGS`. So a table with a field
-that carries `JSON_METADATA` wants `INSERT INTO t (…) SELECT … FROM input('… String …')`, not the plain form.
+**JSON columns need their own INSERT.** When the reader of ArrowStream casts a string to JSON, it ignores the settings
+of the query and guesses types: `"2026-01-05 10:00:00.5"` gets six more digits, `["20200101"]` may become a date of
+1970, `[true, 1]` becomes `[1, 1]`. The same cast written in SQL obeys the settings in `JSON_SETTINGS`. So a table with
+a field that carries `JSON_METADATA` wants `INSERT INTO t (…) SELECT … FROM input('… String …')`, not the plain form.
 """
 
 from dataclasses import replace
@@ -26,6 +26,7 @@ import pyarrow as pa
 
 from gateway.core.errors import InvalidRequest
 from gateway.ingest.moments import transport_digits
+from gateway.schema.lexer import words
 from gateway.schema.types import DataType, parse_type
 
 JSON_METADATA: Final = {b"clickhouse_type": b"JSON"}
@@ -55,9 +56,7 @@ _SAME: Final = {
     "Date32": pa.int32(),
     "DateTime": pa.uint32(),
 }
-_AS_TEXT: Final = frozenset(
-    "Int128 Int256 UInt128 UInt256 Decimal String FixedString UUID IPv4 IPv6 Enum8 Enum16 JSON".split()
-)
+_AS_TEXT: Final = words("Int128 Int256 UInt128 UInt256 Decimal String FixedString UUID IPv4 IPv6 Enum8 Enum16 JSON")
 _UNITS: Final = {0: "s", 3: "ms", 6: "us", 9: "ns"}
 _GEO: Final = {
     "Point": "Tuple(Float64, Float64)",
@@ -70,7 +69,7 @@ _GEO: Final = {
 }
 
 # Where an Arrow null in a column that is not Nullable becomes the column's DEFAULT. A type that travels as text and is
-# cast is not here: the engine casts the null first, and refuses the whole insert. Nor is Array or Map: it becomes empty.
+# cast is not here: the engine casts the null first, and refuses the whole insert. Nor are Array and Map: empty.
 _NULL_IS_DEFAULT: Final = frozenset(_SAME) | {"String", "FixedString", "DateTime64"}
 
 

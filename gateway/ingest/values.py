@@ -1,8 +1,8 @@
 """Values: the JSON text of one value and a column type → the value that will be stored, or why it does not fit.
 
-This is the exact path: it works on the source text, so `1.10` stays `1.10` in a String, a Decimal keeps every digit, and
-an integer is an integer only if it is written as one. A value is taken as it is or not at all. What may be written how
-is the table in the wire contract (data sources, "Types"); where that leaves room:
+This is the exact path: it works on the source text, so `1.10` stays `1.10` in a String, a Decimal keeps every digit,
+and an integer is an integer only if it is written as one. A value is taken as it is or not at all. What may be written
+how is the table in the wire contract (data sources, "Types"); where that leaves room:
 
     integers      digits only: `1.0` and `1e3` are refused; strings of digits only for 64 bits and more
     Float32/64    any number in range; an integer the type cannot hold exactly is refused, a fraction is rounded as
@@ -12,65 +12,26 @@ is the table in the wire contract (data sources, "Types"); where that leaves roo
     Bool          true, false, 1, 0, and the usual words in strings, in any case
     IPv6          also an IPv4 address, which is stored as ::ffff:…
     Map           an object; keys are read as text of the key type; two keys with one meaning are refused
-    Tuple         an object with the names (others ignored; Nullable elements may be missing), or an array of that length
+    Tuple         an object with the names (others ignored; Nullable ones may be missing), or an array of that length
 
 A converter takes the text of a whole, valid JSON value, without blanks around it (`msgspec.Raw` is that), in UTF-8.
 """
 
-import re
-import struct
 from collections.abc import Callable, Mapping
-from decimal import Decimal
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Any, Final
 
 import msgspec
 
 from gateway.core.errors import InvalidRequest
-from gateway.ingest.moments import DATE32_DAYS, DATE_DAYS_MAX, Days, NotMoment, Times, load_zone
 from gateway.ingest.objects import object_converter
+from gateway.ingest.scalars import NUMBER_TEXT, SMALL_INTEGERS, Convert, scalar_converter
 from gateway.ingest.transport import element_names
-from gateway.ingest.unfit import Unfit, decode_text, shown
+from gateway.ingest.unfit import Unfit, shown
 from gateway.schema.types import DataType
 
-Convert = Callable[[bytes], Any]
-"""JSON text of one value → its canonical Python value (see `transport`). Raises `Unfit`."""
-
-SMALL_INTEGERS: Final = {
-    name: (low, high)
-    for bits in (8, 16, 32)
-    for name, low, high in (
-        (f"Int{bits}", -(2 ** (bits - 1)), 2 ** (bits - 1) - 1),
-        (f"UInt{bits}", 0, 2**bits - 1),
-    )
-}
-BIG_INTEGERS: Final = {
-    name: (low, high)
-    for bits in (64, 128, 256)
-    for name, low, high in (
-        (f"Int{bits}", -(2 ** (bits - 1)), 2 ** (bits - 1) - 1),
-        (f"UInt{bits}", 0, 2**bits - 1),
-    )
-}
-
-# Longer texts of numbers cannot fit any type, and reading them would take quadratic time.
-_INTEGER_CHARS_MAX: Final = 80
-_FLOAT_CHARS_MAX: Final = 4096
-_DECIMAL_CHARS_MAX: Final = 1024
-
-_QUOTE, _BRACE, _BRACKET = b'"{['
 _NULL: Final = b"null"
-_INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)")
-_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
-_SCIENTIFIC: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]{1,3}")
-UUID_TEXT: Final = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
-_BOOLS: Final = {
-    word: value
-    for value, words in ((True, "true t yes y on enable enabled 1"), (False, "false f no n off disable disabled 0"))
-    for word in words.split()
-}
+_BRACE, _BRACKET = b"{["
 
-_decode_float: Final = msgspec.json.Decoder(float).decode
 _decode_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_dict: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -81,12 +42,7 @@ def converter(kind: DataType) -> Convert:
     Raises:
         InvalidRequest: it is a type no JSON value can be stored in.
     """
-    name = kind.name
-    if name in SMALL_INTEGERS:
-        return _small_integer(*SMALL_INTEGERS[name], bools=name == "UInt8")
-    if name in BIG_INTEGERS:
-        return _big_integer(*BIG_INTEGERS[name], as_text=not name.endswith("64"))
-    return _FACTORIES[name](kind)
+    return scalar_converter(kind) or _FACTORIES[kind.name](kind)
 
 
 def default_json(kind: DataType) -> bytes:
@@ -139,217 +95,6 @@ def members(raw: bytes) -> Mapping[str, msgspec.Raw]:
     return _decode_dict(raw)
 
 
-def decimal_text(text: str, precision: int, scale: int) -> str:
-    """Return the number `text` in the digits of a Decimal(`precision`, `scale`): `12.5`, no exponent.
-
-    Raises:
-        Unfit: it is no number, or has digits the column has no place for.
-    """
-    if len(text) > _DECIMAL_CHARS_MAX:
-        raise Unfit("too many digits")
-    if _SCIENTIFIC.fullmatch(text):
-        text = format(Decimal(text), "f")
-    if not _NUMBER.fullmatch(text):
-        raise Unfit
-    digits, _, fraction = text.partition(".")
-    sign, whole, fraction = "-" * text.startswith("-"), digits.lstrip("-0"), fraction.rstrip("0")
-    if len(fraction) > scale:
-        raise Unfit(f"more than {scale} digits after the point")
-    if len(whole) > precision - scale:
-        raise Unfit(f"more than {precision - scale} digits before the point")
-    return f"{sign}{whole or '0'}.{fraction}" if fraction else sign + (whole or "0")
-
-
-def fits_float32(value: float) -> bool:
-    """Say whether a 32-bit float can hold `value` without overflow."""
-    try:
-        struct.pack("<f", value)
-    except OverflowError:
-        return False
-    return True
-
-
-def as_float32(value: float) -> float:
-    """Return `value` as a 32-bit float holds it."""
-    return struct.unpack("<f", struct.pack("<f", value))[0]  # type: ignore[no-any-return]
-
-
-def _is_integer(raw: bytes) -> bool:
-    return raw.isdigit() or (raw[:1] == b"-" and raw[1:].isdigit())
-
-
-def _small_integer(low: int, high: int, *, bools: bool) -> Convert:
-    def convert(raw: bytes) -> int:
-        if len(raw) <= _INTEGER_CHARS_MAX and _is_integer(raw):
-            value = int(raw)
-            if low <= value <= high:
-                return value
-            raise Unfit("out of range")
-        if bools and raw in {b"true", b"false"}:
-            return int(raw == b"true")
-        raise Unfit
-
-    return convert
-
-
-def _big_integer(low: int, high: int, *, as_text: bool) -> Convert:
-    def convert(raw: bytes) -> int | str:
-        text = decode_text(raw) if raw[0] == _QUOTE else raw.decode()
-        if not _INTEGER.fullmatch(text):
-            raise Unfit
-        value = int(text) if len(text) <= _INTEGER_CHARS_MAX else high + 1
-        if not low <= value <= high:
-            raise Unfit("out of range")
-        return str(value) if as_text else value
-
-    return convert
-
-
-def _float(kind: DataType) -> Convert:
-    single = kind.name == "Float32"
-
-    def convert(raw: bytes) -> float:
-        if raw[0] not in b"-0123456789":
-            raise Unfit
-        if len(raw) > _FLOAT_CHARS_MAX:
-            raise Unfit("too many digits")
-        try:
-            value = _decode_float(raw)
-        except msgspec.MsgspecError:
-            raise Unfit("out of range") from None
-        if single and not fits_float32(value):
-            raise Unfit("out of range")
-        if _is_integer(raw) and (as_float32(value) if single else value) != int(raw):
-            raise Unfit("it cannot be stored exactly")
-        return value
-
-    return convert
-
-
-def _decimal(kind: DataType) -> Convert:
-    def convert(raw: bytes) -> str:
-        text = decode_text(raw) if raw[0] == _QUOTE else raw.decode()
-        return decimal_text(text, kind.precision, kind.scale)
-
-    return convert
-
-
-def _string(_kind: DataType) -> Convert:
-    def convert(raw: bytes) -> str:
-        if raw[0] == _QUOTE:
-            return decode_text(raw)
-        if raw == _NULL:
-            raise Unfit
-        return raw.decode()
-
-    return convert
-
-
-def _fixed_string(kind: DataType) -> Convert:
-    text_of = _string(kind)
-
-    def convert(raw: bytes) -> str:
-        text: str = text_of(raw)
-        if len(text.encode()) > kind.length:
-            raise Unfit(f"longer than {kind.length} bytes")
-        return text
-
-    return convert
-
-
-def _bool(_kind: DataType) -> Convert:
-    def convert(raw: bytes) -> bool:
-        word = decode_text(raw) if raw[0] == _QUOTE else raw.decode()
-        value = _BOOLS.get(word.lower()) if raw[0] == _QUOTE or word in {"true", "false", "1", "0"} else None
-        if value is None:
-            raise Unfit
-        return value
-
-    return convert
-
-
-def _text(raw: bytes) -> str:
-    if raw[0] != _QUOTE:
-        raise Unfit
-    return decode_text(raw)
-
-
-def _uuid(_kind: DataType) -> Convert:
-    def convert(raw: bytes) -> str:
-        text = _text(raw)
-        if not UUID_TEXT.fullmatch(text):
-            raise Unfit
-        return text
-
-    return convert
-
-
-def _ipv4(_kind: DataType) -> Convert:
-    def convert(raw: bytes) -> str:
-        text = _text(raw)
-        try:
-            return str(IPv4Address(text))
-        except AddressValueError:
-            raise Unfit from None
-
-    return convert
-
-
-def _ipv6(_kind: DataType) -> Convert:
-    def convert(raw: bytes) -> str:
-        text = _text(raw)
-        try:
-            if ":" not in text:
-                return f"::ffff:{IPv4Address(text)}"
-            address = IPv6Address(text)
-        except AddressValueError:
-            raise Unfit from None
-        if address.scope_id is not None:
-            raise Unfit("an address with a scope cannot be stored")
-        return str(address)
-
-    return convert
-
-
-def _enum(kind: DataType) -> Convert:
-    names = {name for name, _number in kind.values}
-    numbers = {str(number).encode(): name for name, number in kind.values}
-
-    def convert(raw: bytes) -> str:
-        name = decode_text(raw) if raw[0] == _QUOTE else numbers.get(raw)
-        if name is None or name not in names:
-            raise Unfit
-        return name
-
-    return convert
-
-
-def _moments(reader: Times | Days) -> Convert:
-    def convert(raw: bytes) -> int:
-        try:
-            return reader.texts([decode_text(raw)])[0] if raw[0] == _QUOTE else reader.number(raw)
-        except NotMoment as error:
-            raise Unfit(str(error)) from None
-
-    return convert
-
-
-def moment_reader(kind: DataType) -> Times | Days:
-    """Return the reader of Date, Date32, DateTime or DateTime64.
-
-    Raises:
-        InvalidRequest: its time zone does not exist.
-    """
-    match kind.name:
-        case "Date":
-            return Days(0, DATE_DAYS_MAX)
-        case "Date32":
-            return Days(*DATE32_DAYS)
-        case "DateTime":
-            return Times.datetime(load_zone(kind.zone))
-    return Times.datetime64(kind.precision, load_zone(kind.zone))
-
-
 def _nullable(kind: DataType) -> Convert:
     inner = converter(kind.args[0])
 
@@ -396,7 +141,7 @@ def _key_converter(kind: DataType) -> Callable[[str], Any]:
     is_number = kind.name in SMALL_INTEGERS or kind.name.startswith("Float")
 
     def convert(text: str) -> Any:
-        if is_number and not _NUMBER.fullmatch(text):
+        if is_number and not NUMBER_TEXT.fullmatch(text):
             raise Unfit(f"key '{shown(text)}' is not {kind.text}")
         raw = text.encode() if is_number else msgspec.json.encode(text)
         return _part(inner, raw, kind, "key")
@@ -422,7 +167,9 @@ def _tuple(kind: DataType) -> Convert:
 
 def _by_name(raw: bytes, kind: DataType) -> list[bytes]:
     found = members(raw)
-    absent = [name for name, arg in zip(kind.names, kind.args, strict=True) if name not in found and not arg.is_nullable]
+    absent = [
+        name for name, arg in zip(kind.names, kind.args, strict=True) if name not in found and not arg.is_nullable
+    ]
     if absent:
         raise Unfit(f"element '{absent[0]}' is missing")
     return [bytes(found[name]) if name in found else _NULL for name in kind.names]
@@ -437,26 +184,7 @@ def _part(convert: Convert, raw: bytes, kind: DataType, where: str) -> Any:
         raise Unfit(f"{where}, '{shown(raw)}', is not {shown(kind.inner.text)}{detail}") from None
 
 
-def _date_or_time(kind: DataType) -> Convert:
-    return _moments(moment_reader(kind))
-
-
 _FACTORIES: Final[dict[str, Callable[[DataType], Convert]]] = {
-    "Float32": _float,
-    "Float64": _float,
-    "Decimal": _decimal,
-    "String": _string,
-    "FixedString": _fixed_string,
-    "Bool": _bool,
-    "UUID": _uuid,
-    "IPv4": _ipv4,
-    "IPv6": _ipv6,
-    "Enum8": _enum,
-    "Enum16": _enum,
-    "Date": _date_or_time,
-    "Date32": _date_or_time,
-    "DateTime": _date_or_time,
-    "DateTime64": _date_or_time,
     "JSON": lambda kind: object_converter(kind, converter),
     "Nullable": _nullable,
     "Array": _array,

@@ -23,7 +23,7 @@ from sqlglot import exp
 
 from gateway.core.errors import InvalidRequest, NotFound
 from gateway.query import functions
-from gateway.query.dialect import Spelled, TypedLiteral, aggregate_name, canonical_structure, parse, parse_condition
+from gateway.query.dialect import aggregate_name, canonical_structure, parse, parse_condition
 from gateway.query.formats import canonical_format
 from gateway.query.render import check_same, render
 
@@ -31,7 +31,17 @@ from gateway.query.render import check_same, render
 _OPEN_TABLES: Final = frozenset({"system.one", "system.numbers", "system.numbers_mt", "system.functions"})
 
 _TABLE_FUNCTIONS: Final = frozenset(
-    {"numbers", "numbers_mt", "zeros", "zeros_mt", "generate_series", "generateSeries", "generateRandom", "null", "values"}
+    {
+        "numbers",
+        "numbers_mt",
+        "zeros",
+        "zeros_mt",
+        "generate_series",
+        "generateSeries",
+        "generateRandom",
+        "null",
+        "values",
+    }
 )
 _WITH_STRUCTURE: Final = frozenset({"values", "generateRandom", "null"})
 _COPY_TABLE_FUNCTIONS: Final = frozenset(
@@ -144,22 +154,25 @@ class _Fencing:
     def query(self, node: exp.Expr, scope: _Scope) -> None:
         """Fence `node`, a query of any shape, where the names of `scope` are visible."""
         self._take_settings(node)
-        if node.args.get("format"):
-            raise InvalidRequest("[Error] Syntax error: FORMAT is only allowed at the end of the query")
         if node.args.get("with_"):
             scope = self._with(node.args["with_"], scope)
+        self._parts(node, scope)
+        if isinstance(node, exp.Select):
+            _mend_prewhere(node)
+
+    def _parts(self, node: exp.Expr, scope: _Scope) -> None:
+        """Fence what is in `node`; an alias given there is seen there, and not by the queries inside it."""
         local = list(_local(node))
         self._note_lambdas(local)
         names = {item.alias for item in local if isinstance(item, exp.Alias)}
         inner = _Scope(scope.ctes, scope.aliases | names)
-        for item in local:
-            if isinstance(item, _QUERIES) and item is not node:
-                # A projection's alias is not seen by the subqueries beside it, but one of WITH is.
-                self.query(item, scope)
-            else:
+        for item in sorted(local, key=lambda item: not isinstance(item, exp.Table)):  # columns may name tables
+            if _is_link(item):
+                self._take_settings(item)
+            elif item is node or not isinstance(item, _QUERIES):
                 self._item(item, inner)
-        if isinstance(node, exp.Select):
-            _mend_prewhere(node)
+            else:
+                self.query(item, scope)
 
     def _with(self, clause: exp.Expr, scope: _Scope) -> _Scope:
         """Fence the CTEs of `clause`, give them names of our own, and return the scope with them."""
@@ -167,28 +180,19 @@ class _Fencing:
             name = cte.alias
             if cte.args.get("scalar"):
                 self._note_lambdas([cte])
-                self._expression(cte.this, scope)
+                if isinstance(cte.this, _QUERIES):
+                    self.query(cte.this, scope)
+                else:
+                    self._parts(cte.this, scope)
                 scope = _Scope(scope.ctes, scope.aliases | {name})
                 continue
             ours = f"_cte{next(self._numbers)}_{name}"
             self.shown[ours] = name
             known = _Scope({**scope.ctes, name: ours}, scope.aliases)
             self.query(cte.this, known if clause.args.get("recursive") else scope)
-            cte.args["alias"].set("this", exp.to_identifier(ours, quoted=True))
+            cte.args["alias"].set("this", _quoted(ours))
             scope = known
         return scope
-
-    def _expression(self, node: exp.Expr, scope: _Scope) -> None:
-        if isinstance(node, _QUERIES):
-            self.query(node, scope)
-            return
-        local = list(_local(node))
-        self._note_lambdas(local)
-        for item in local:
-            if isinstance(item, _QUERIES):
-                self.query(item, scope)
-            else:
-                self._item(item, scope)
 
     def _item(self, item: exp.Expr, scope: _Scope) -> None:
         """Check or replace one node of a query that is not itself a query."""
@@ -216,24 +220,27 @@ class _Fencing:
         if not isinstance(node.this, exp.Identifier):
             raise InvalidRequest("[Error] Syntax error: a table must be given by its name")
         if not node.args.get("alias"):
-            node.set("alias", exp.TableAlias(this=exp.to_identifier(node.name, quoted=True)))
+            node.set("alias", exp.TableAlias(this=_quoted(node.name)))
         ours = None if node.args.get("db") else scope.ctes.get(node.name)
         if ours:
-            node.set("this", exp.to_identifier(ours, quoted=True))
+            node.set("this", _quoted(ours))
             return
-        found = self._find(_dotted(node))
-        node.set("this", exp.to_identifier(found.table, quoted=True))
-        node.set("db", exp.to_identifier(found.database, quoted=True))
+        name = _dotted(node)
+        found = self._find(name)
+        if found is None:
+            raise NotFound(f"Resource '{name}' not found")
+        node.set("this", _quoted(found.table))
+        node.set("db", _quoted(found.database))
         if found.filter:
-            _filter(node, found.filter)
+            self._filter(node, found.filter, name)
 
-    def _find(self, name: str) -> Resolved:
+    def _find(self, name: str) -> Resolved | None:
         found = self._resolve(name)
         if found is None and name in _OPEN_TABLES:
             database, _, table = name.partition(".")
             found = Resolved(database, table)
         if found is None:
-            raise NotFound(f"Resource '{name}' not found")
+            return None
         self.sources[name] = None
         self.shown[f"{found.database}.{found.table}"] = name
         return found
@@ -254,28 +261,57 @@ class _Fencing:
                 raise InvalidRequest(f"[Error] The structure of {name} must be a string")
 
     def _membership(self, node: exp.Expr, scope: _Scope) -> None:
-        """What stands alone behind IN may be a table; make it one of ours, or see that it is an alias."""
+        """Make what stands alone behind IN one of our tables, or a value that the engine cannot take for a table."""
         members = [node.args["field"]] if node.args.get("field") else node.expressions
         if len(members) != 1:
             return
         member = members[0]
         while isinstance(member, (exp.Paren, exp.Alias)):
             member = member.this
-        if isinstance(member, exp.Dot):
-            raise InvalidRequest("[Error] Syntax error: IN takes a table by its name, or a list of values in brackets")
-        if not isinstance(member, exp.Column):
+        if not isinstance(member, (exp.Column, exp.Dot)):
             return
-        name = _dotted(member)
-        if name in scope.ctes:
-            member.replace(exp.Table(this=exp.to_identifier(scope.ctes[name], quoted=True)))
-        elif name not in scope.aliases:
-            found = self._find(name)
-            table = exp.Table(
-                this=exp.to_identifier(found.table, quoted=True), db=exp.to_identifier(found.database, quoted=True)
-            )
-            member.replace(table)
-            if found.filter:
-                _filter(table, found.filter)
+        name = _dotted(member) if isinstance(member, exp.Column) else ""
+        is_one_word = not member.args.get("table")
+        if is_one_word and name in scope.ctes and name not in scope.aliases:
+            member.replace(exp.Table(this=_quoted(scope.ctes[name])))
+            return
+        found = None if is_one_word and name in scope.aliases else self._find(name)
+        if found is None:
+            # A call is a value for the engine; a bare name might be a table where it does not see the alias we see.
+            member.replace(exp.Anonymous(this="identity", expressions=[member.copy()]))
+            return
+        table = exp.Table(this=_quoted(found.table), db=_quoted(found.database))
+        member.replace(table)
+        if found.filter:
+            self._filter(table, found.filter, name)
+
+    def _filter(self, node: exp.Expr, condition: str, name: str) -> None:
+        """Replace the table `node`, called `name`, by the rows of it for which `condition` holds."""
+        alias, sample = node.args.get("alias"), node.args.get("sample")
+        is_final = isinstance(node.parent, exp.Final)
+        outer = node.parent if is_final and node.parent else node
+        rows = self._condition(condition, name)
+        inner = exp.TableAlias(this=_quoted(_FILTERED))
+        table: exp.Expr = exp.Table(this=node.this, db=node.args["db"], sample=sample, alias=inner)
+        source = exp.From(this=exp.Final(this=table) if is_final else table)
+        select = exp.Select(expressions=[exp.Star()], from_=source, where=exp.Where(this=rows))
+        outer.replace(exp.Subquery(this=select, alias=alias))
+
+    def _condition(self, text: str, name: str) -> exp.Expr:
+        """Return the tree of a row filter, its columns bound to the table so that no name of the query stands for them."""
+        tree, tokens = parse_condition(text)
+        check_same(tree, tokens)
+        tree = exp.Paren(this=tree)
+        for node in list(tree.walk()):
+            members = [node.args.get("field"), *node.expressions] if isinstance(node, exp.In) else []
+            has_columns = any(member.find(exp.Column) for member in members if member)
+            if isinstance(node, (*_QUERIES, exp.Table, exp.Lambda, exp.Alias)) or has_columns:
+                raise InvalidRequest("[Error] A row filter may not have subqueries, tables, lambdas or aliases")
+            self._item(node, _Scope())
+            if isinstance(node, exp.Column):
+                column = exp.Column(this=node.this) if node.table == name else node.copy()
+                node.replace(exp.Dot(this=_quoted(_FILTERED), expression=column))
+        return tree
 
     # ---- calls ----
 
@@ -283,7 +319,7 @@ class _Fencing:
         name, arguments = node.name, node.expressions
         self._reference(name, scope)
         if not functions.is_allowed(name):
-            node.set("this", exp.to_identifier(name, quoted=True))
+            node.set("this", _quoted(name))
             return
         if functions.takes_a_function(name) and len(arguments) > 1:
             first = arguments[0]
@@ -336,7 +372,9 @@ class _Fencing:
     # ---- settings ----
 
     def _take_settings(self, node: exp.Expr) -> None:
-        """Remove SETTINGS and keep what it asks for; of several values the smallest."""
+        """Remove SETTINGS and keep what it asks for; of several values the smallest. FORMAT was taken before."""
+        if node.args.get("format"):
+            raise InvalidRequest("[Error] Syntax error: FORMAT is only allowed at the end of the query")
         for item in node.args.get("settings") or []:
             name = item.this.name if isinstance(item, exp.EQ) else item.name
             if name not in _SETTINGS:
@@ -356,7 +394,7 @@ def _local(root: exp.Expr) -> Iterator[exp.Expr]:
     while waiting:
         node = waiting.pop()
         yield node
-        if node is not root and isinstance(node, _QUERIES):
+        if node is not root and isinstance(node, _QUERIES) and not _is_link(node):
             continue
         for key, value in node.args.items():
             if key in ("with_", "settings"):
@@ -365,44 +403,17 @@ def _local(root: exp.Expr) -> Iterator[exp.Expr]:
             waiting += [child for child in reversed(children) if isinstance(child, exp.Expr)]
 
 
+def _is_link(node: exp.Expr) -> bool:
+    """Say whether `node` is a link of a chain of UNIONs, which is as deep as it is long, and not its head."""
+    return isinstance(node, exp.SetOperation) and node.arg_key == "this" and isinstance(node.parent, exp.SetOperation)
+
+
 def _dotted(node: exp.Expr) -> str:
     return ".".join(part.name for part in node.parts)
 
 
-def _filter(node: exp.Expr, condition: str) -> None:
-    """Replace the table `node` by the rows of it for which `condition` holds."""
-    alias, sample = node.args.get("alias"), node.args.get("sample")
-    is_final = isinstance(node.parent, exp.Final)
-    outer = node.parent if is_final else node
-    table: exp.Expr = exp.Table(
-        this=node.this, db=node.args["db"], sample=sample, alias=exp.TableAlias(this=exp.to_identifier(_FILTERED))
-    )
-    if is_final:
-        table = exp.Final(this=table)
-    rows = exp.Select(
-        expressions=[exp.Star()],
-        from_=exp.From(this=table),
-        where=exp.Where(this=_condition(condition)),
-    )
-    outer.replace(exp.Subquery(this=rows, alias=alias))
-
-
-def _condition(text: str) -> exp.Expr:
-    """Return the tree of a row filter, its columns bound to the table so that no name of the query can stand for them."""
-    tree = parse_condition(text)
-    for node in list(tree.walk()):
-        if isinstance(node, (*_QUERIES, exp.Table, exp.Lambda, exp.Alias, exp.In)) and not _is_plain_in(node):
-            raise InvalidRequest("[Error] A row filter may not have subqueries, tables, lambdas or aliases")
-        if isinstance(node, (exp.Anonymous, exp.ParameterizedAgg)) and not functions.is_allowed(node.name):
-            raise InvalidRequest(f"[Error] The function {node.name} is restricted")
-        if isinstance(node, exp.Column):
-            node.replace(exp.Dot(this=exp.to_identifier(_FILTERED), expression=node.copy()))
-    return exp.Paren(this=tree)
-
-
-def _is_plain_in(node: exp.Expr) -> bool:
-    """Say whether `node` is IN with a list of values."""
-    return isinstance(node, exp.In) and not node.args.get("field") and bool(node.expressions)
+def _quoted(name: str) -> exp.Identifier:
+    return exp.Identifier(this=name, quoted=True)
 
 
 def _mend_prewhere(select: exp.Expr) -> None:

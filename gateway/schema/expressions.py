@@ -24,6 +24,7 @@ from gateway.schema.types import read_type
 # Public data sources stay under 300 characters and 6 levels; the recursion below takes four frames a level.
 EXPRESSION_CHARS_MAX: Final = 8 * 1024
 EXPRESSION_DEPTH_MAX: Final = 48
+EXPRESSIONS_MAX: Final = 64
 
 _INFIX: Final = {
     "or": 3,
@@ -76,12 +77,10 @@ def read_expression(scanner: Scanner, place: str, *, aggregates: bool = False) -
     Raises:
         SchemaError: there is no expression, or one that is not allowed here.
     """
-    start, mark = scanner.token, scanner.mark()
+    mark = scanner.mark()
     reader = _Reader(scanner, place, aggregates=aggregates)
     reader.read(0, 0)
     text = scanner.text_since(mark)
-    if len(text) > EXPRESSION_CHARS_MAX:
-        raise scanner.fail(f"The expression has {len(text)} characters, the limit is {EXPRESSION_CHARS_MAX}", start)
     return Expression(text, tuple(reader.columns))
 
 
@@ -93,6 +92,8 @@ def read_expressions(scanner: Scanner, place: str) -> tuple[Expression, ...]:
     """
     found = [read_expression(scanner, place)]
     while scanner.accept(","):
+        if len(found) == EXPRESSIONS_MAX:
+            raise scanner.fail(f"There are more than {EXPRESSIONS_MAX} expressions")
         found.append(read_expression(scanner, place))
     return tuple(found)
 
@@ -117,11 +118,14 @@ class _Reader:
         self._scanner = scanner
         self._place = place
         self._aggregates = aggregates
+        self._begin = scanner.token.start
 
     def read(self, power: int, depth: int) -> None:
         """Read operators that bind stronger than `power`, and their operands."""
         if depth > EXPRESSION_DEPTH_MAX:
             raise self._scanner.fail(f"The expression is nested deeper than {EXPRESSION_DEPTH_MAX} levels")
+        if self._scanner.token.start - self._begin > EXPRESSION_CHARS_MAX:
+            raise self._scanner.fail(f"The expression is longer than {EXPRESSION_CHARS_MAX} characters")
         mark, columns = self._scanner.mark(), len(self.columns)
         self._operand(depth)
         while self._infix(power, depth, mark, columns):
@@ -218,7 +222,7 @@ class _Reader:
             self._case(depth)
         elif word == "cast" and scanner.accept("("):
             self._cast(depth)
-        elif word == "interval" and self._at_operand():
+        elif word == "interval":
             self._interval(depth)
         elif scanner.token.kind == "string":
             scanner.advance()
@@ -227,11 +231,6 @@ class _Reader:
         else:
             self.columns.append(name.name)
         return True
-
-    def _at_operand(self) -> bool:
-        token = self._scanner.token
-        is_name = token.kind == "word" and token.lower not in _RESERVED | _INFIX.keys()
-        return is_name or token.kind in {"number", "string"} or token.text in {"(", "-"}
 
     def _case(self, depth: int) -> None:
         scanner = self._scanner
@@ -259,6 +258,8 @@ class _Reader:
         """Read `90 DAY`, `-1 MONTH`, `(a + 1) HOUR` or `'1 day'`; INTERVAL is behind us."""
         scanner = self._scanner
         is_text = scanner.token.kind == "string"
+        if scanner.token.kind not in {"number", "string", "word", "quoted"} and not scanner.at("-", "("):
+            raise scanner.fail("INTERVAL needs a number and a unit; a column of that name is written in backticks")
         scanner.accept("-")
         self._operand(depth + 1)
         if scanner.token.lower in _UNITS:

@@ -98,7 +98,7 @@ class Child:
         self.port = 0
         self.is_ready = False
         self.was_ready = False
-        self.exit_code: int | None = None  # of the last process, None before the first has ended
+        self.is_clean = True  # the last process ended as it should, or there was none
         self._command = command
         self._timing = timing
         self._clock = clock
@@ -116,7 +116,9 @@ class Child:
         while not self._stop_asked():
             started = self._clock.monotonic()
             self.is_running = True
-            self.exit_code = await self._run(generation)
+            code = await self._run(generation)
+            # One that was stopped on its way to ready, before it listened to signals, had accepted nothing.
+            self.is_clean = code == 0 or (code == -signal.SIGTERM and not self.is_ready)
             self.is_running = self.is_ready = False
             self._pulse.give()
             if self._stop_asked():
@@ -126,11 +128,11 @@ class Child:
             _logger.warning(
                 "supervisor.child_died",
                 child=self.name,
-                how=_how(self.exit_code),
+                how=_how(code),
                 lived_seconds=round(lived, 1),
                 restart_in_seconds=delay,
             )
-            if not self._on_death(self.exit_code):
+            if not self._on_death(code):
                 break
             await self._pulse.until(self._stop_asked, delay)
             generation += 1

@@ -165,5 +165,5 @@ class Supervisor:
                 _logger.warning("supervisor.killed", child=child.name, after_seconds=role.stop_seconds_max)
                 child.stop(at_once=True)
         await self._pulse.until(lambda: not any(child.is_running for child in running), _REAP_SECONDS)
-        if any(child.exit_code != 0 for child in running):
+        if not all(child.is_clean for child in running):
             self._exit_code = self._exit_code or EXIT_FAILED

@@ -19,7 +19,6 @@ when a process is killed: accepted = stored + quarantined + pending.
 """
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
@@ -144,9 +143,9 @@ restarts = Declared(Counter, "sluice_supervisor_restarts_total", "Processes that
 build_info = Declared(Gauge, "sluice_build_info", "Version that runs.", "version", multiprocess_mode="livemax")
 
 
-def declared() -> Iterator[Declared[Any]]:
+def declared() -> tuple[Declared[Any], ...]:
     """Return every metric, in the order of the documents."""
-    return iter(_TABLE)
+    return tuple(_TABLE)
 
 
 def start(directory: Path | None = None, process: str = "") -> None:

@@ -226,13 +226,13 @@ class Log:
         Raises:
             LogFull, LogPoisoned: it is not, or something answered for earlier (under `os`, `memory`) was lost.
         """
-        if self._lost is not None:
-            lost, self._lost = self._lost, None
-            raise _fresh(lost)
+        lost, self._lost = self._lost, None
         if self._groups or self._staged_bytes or self._has_unsynced:
             future = self._loop.create_future()
             self._sync_behind().waiters.append(future)
             await future
+        if lost is not None:
+            raise _fresh(lost)
 
     async def aclose(self) -> None:
         """Take nothing new, write and sync what was appended, let go of the files. Safe twice, and after failure."""
@@ -250,9 +250,8 @@ class Log:
                 self._timer.cancel()
             if self._segments is not None:
                 closed: asyncio.Future[None] = self._loop.create_future()
-                job = partial(self._segments.close, is_only=not self._sizes)
-                self._segments, self._is_busy = None, True
-                self._writer.submit(job, closed.set_result)
+                self._writer.submit(self._segments.close, closed.set_result)
+                self._segments = None
                 await closed
             self._writer.close()
             self._files.close(lock_fd)

@@ -102,13 +102,10 @@ class SegmentWriter:
             return False
         return True
 
-    def close(self, *, is_only: bool) -> None:
-        """Seal; remove the segment if it is empty and not the only one, which holds the number; never raises."""
-        was_empty = self._fd is not None and self._end == SEGMENT_HEADER_BYTES
-        with contextlib.suppress(OSError, _SyncFailed):
+    def close(self) -> None:
+        """Sync and let go of everything; never raises."""
+        with contextlib.suppress(_SyncFailed):
             self._seal()
-        if was_empty and not is_only:
-            self.remove(self.segment)
         self._let_go()
         if self._synced_fd is not None:
             self._files.close(self._synced_fd)

@@ -300,7 +300,7 @@ def shape(database, expression):
     except Exception:
         return None
     lines = tree.splitlines()
-    return [(len(line) - len(line.lstrip()), *line.strip().split(" ", 1)) for line in lines]
+    return [(len(line) - len(line.lstrip()), *line.lstrip(" ").split(" ", 1)) for line in lines]
 
 
 def check_fence(database, text):
@@ -333,7 +333,7 @@ def check_fence(database, text):
     return True
 
 
-OPERATORS = {"in", "notIn", "lambda", "untuple", "intDiv", "modulo"}
+OPERATORS = {"in", "notIn", "lambda", "caseWithExpression", "caseWithoutExpression"}
 
 
 ATOMS = st.sampled_from(
@@ -362,16 +362,34 @@ def test_nothing_gets_out_of_a_text_of_special_characters(database, text):
     check_fence(database, text)
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["lower(a) || '-' || toString(z)", "if(z > 1 AND NOT z = 2, 'x', NULL)", "z ? 'a' : 'b'", "a IN ('x', 'y')", "z NOT IN (1, 2)",
+GOOD = ["lower(a) || '-' || toString(z)", "if(z > 1 AND NOT z = 2, 'x', NULL)", "z ? 'a' : 'b'", "a IN ('x', 'y')", "z NOT IN (1, 2)",
      "a::String", "CAST(z AS Nullable(UInt8))", "CASE WHEN z = 1 THEN 'x' ELSE 'y' END", "now() + INTERVAL 90 DAY",
      "dateDiff(day, now(), now())", "arrayMap((x, y) -> x + y, [1], [2])[1]", "(a, z).1", "a NOT LIKE '%x%' OR a ILIKE 'y'",
      "z BETWEEN 1 AND 2", "a IS NOT NULL", "DATE '2020-01-01'", "toStartOfInterval(now(), INTERVAL 15 minute)", "z DIV 2", "z MOD 2",
-     "`lower`(a)", "-z", "map('a', 1)['a']", "a REGEXP 'x'", "dateAdd(DAY, 1, now())", "1 = 1 ? 2 : 3"],
-)  # fmt: skip
+     "`lower`(a)", "-z", "map('a', 1)['a']", "a REGEXP 'x'", "dateAdd(DAY, 1, now())", "1 = 1 ? 2 : 3"]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", GOOD)
 def test_what_the_grammar_knows_the_engine_knows(database, text):
     assert check_fence(database, text)
+
+
+CHARACTERS = list("az1 '\"`\\-,.()[]{}=<>?:;/*#|@\n")
+NOISE = st.sampled_from(
+    [*CHARACTERS, *CHARACTERS, "--", "->", "::", " IN ", " AS ", "SELECT ", "file(", "t ", "''", " INTERVAL ", " CASE ", " EXISTS ",
+     " ANY ", " ALL ", " COLUMNS ", " TOP ", " FORMAT ", " DISTINCT ", " EXCEPT ", " REPLACE ", " APPLY ", " AT TIME ZONE ", " ESCAPE ",
+     " COLLATE ", " CAST ", " DATE ", " TIMESTAMP ", " NOT ", " IS ", " BETWEEN ", " DIV ", " OVER ", " FILTER ", " NULLS ", " DESC ",
+     " VALUES ", " TRIM(", " SUBSTRING(", " EXTRACT(", " POSITION(", " OVERLAY(", " ARRAY ", " TUPLE ", " LAMBDA ", " UNKNOWN "]
+)  # fmt: skip
+
+
+@SETTINGS
+@given(st.sampled_from(GOOD), st.lists(st.tuples(st.integers(0, 60), st.integers(0, 3), NOISE), min_size=1, max_size=3))
+def test_nothing_gets_out_of_a_good_expression_that_was_damaged(database, text, damages):
+    for position, length, noise in damages:
+        text = text[:position] + noise + text[position + length :]
+
+    check_fence(database, text)
 
 
 CLAUSES = st.sampled_from(

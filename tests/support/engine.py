@@ -4,7 +4,6 @@ It dies with the test process, however that dies, because it watches its standar
 the process itself.
 """
 
-import os
 import secrets
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import orjson
@@ -56,27 +56,35 @@ class EngineHandle:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout_seconds)
 
+    def close(self) -> None:
+        """Be rid of the process, whatever its state."""
+        self.kill()
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                stream.close()
+
 
 def start_engine(data_dir: Path, **options: Any) -> EngineHandle:
-    """Start an engine on `data_dir` and return when it answers; the caller stops it.
+    """Start an engine on `data_dir` and return when it answers; the caller closes it.
 
     Raises:
         RuntimeError: it did not start; the message is what it said.
     """
     given = {"password": secrets.token_hex(16), "exit_when_stdin_closes": True, **options}
-    process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).resolve()), str(data_dir), orjson.dumps(given).decode()],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=None if "PYTEST_CURRENT_TEST" not in os.environ else subprocess.PIPE,
-        cwd=_ROOT,
-        env={**os.environ, "PYTHONPATH": str(_ROOT)},
-    )
-    assert process.stdout is not None
-    port = process.stdout.readline().strip()
-    if not port:
-        said = process.communicate()[1] or b""
-        raise RuntimeError(f"the engine did not start ({process.returncode}): {said.decode()}")
+    with TemporaryFile() as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.engine", str(data_dir.absolute()), orjson.dumps(given).decode()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            cwd=_ROOT,
+        )
+        assert process.stdout is not None
+        port = process.stdout.readline().strip()
+        if not port:
+            process.communicate()
+            errors.seek(0)
+            raise RuntimeError(f"the engine did not start ({process.returncode}): {errors.read().decode()}")
     return EngineHandle(f"http://127.0.0.1:{int(port)}", given.get("user", "default"), given["password"], process)
 
 
@@ -87,10 +95,7 @@ def engine_process(data_dir: Path, **options: Any) -> Iterator[EngineHandle]:
     try:
         yield engine
     finally:
-        engine.kill()
-        for stream in (engine.process.stdin, engine.process.stdout, engine.process.stderr):
-            if stream is not None:
-                stream.close()
+        engine.close()
 
 
 def _main() -> int:

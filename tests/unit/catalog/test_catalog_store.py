@@ -52,8 +52,8 @@ async def test_processes_that_start_at_the_same_moment_make_one_first_workspace(
 
 
 async def test_tables_of_another_layout_are_refused(url, store):
-    async with store._database.writing() as (connection, _):
-        await connection.execute(update(tables.catalog_schema).values(version=99))
+    async with store._database.writing() as (transaction, _):
+        await transaction.execute(update(tables.catalog_schema).values(version=99))
 
     with pytest.raises(database.IncompatibleCatalog, match="layout 99"):
         await CatalogStore.open(url, SystemClock())
@@ -383,3 +383,22 @@ async def test_changing_what_does_not_exist_is_not_found(store, act):
     async with store.change() as change:
         with pytest.raises(NotFound, match='"x" does not exist'):
             await act(change)
+
+
+async def test_callers_that_are_cancelled_leave_no_lock_behind(store, other_store, workspace_id):
+    """A client that hangs up in the middle of a change must not keep everybody else from changing anything."""
+
+    async def create(name):
+        async with store.change() as change:
+            await change.create_datasource(workspace_id, Definition(name, "a Int64"))
+
+    for turns in range(0, 3000, 50):
+        task = asyncio.ensure_future(create(f"d{turns}"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+        async with asyncio.timeout(5), other_store.change() as change:
+            await change.create_token(workspace_id, f"app {turns}", ("TOKENS",))
+    assert store._database._engine.pool.checkedout() == 0

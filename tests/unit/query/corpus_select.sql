@@ -172,7 +172,7 @@ SELECT id FROM events WHERE user_id NOT IN ids ORDER BY id LIMIT 5
 
 SELECT id FROM events WHERE user_id IN (ids) ORDER BY id LIMIT 5
 
-SELECT count() FROM events WHERE in(user_id, (1, 2))
+SELECT count() FROM events WHERE user_id IN tuple(1, 2) AND 2 IN nums
 
 WITH some AS (SELECT id FROM users WHERE id < 3) SELECT id FROM events WHERE user_id IN some ORDER BY id LIMIT 5
 

@@ -301,18 +301,6 @@ async def test_the_newest_segment_holds_the_number_so_positions_never_come_back(
     assert seen == sorted(set(seen))
 
 
-async def test_a_clean_close_leaves_no_empty_segment_beside_others(files):
-    log, _, _ = open_log(files)
-    await put(log, [b"one"])
-    log.roll()
-    await log.aclose()
-
-    assert segments_of(files) == [1]
-    log, held, recovery = open_log(files)
-    assert ([payload for _, payload in held], recovery.damage) == ([b"one"], [])
-    await log.aclose()
-
-
 async def test_opening_and_closing_writes_nothing(files):
     log, _, _ = open_log(files)
     await log.aclose()
