@@ -49,10 +49,11 @@ async def _serve(settings: Settings, identity: WorkerIdentity, clock: Clock) -> 
         _logger.info("worker.ready", host=settings.host, port=port)
         await stopping.wait()
         listening.close()
-        # Without a parent there may be no engine either, and whoever starts next waits for our log: it is in good hands.
+        # Without a parent there may be no engine either, and whoever starts next waits for our log: it holds.
         seconds = _ORPHAN_SECONDS if stopping.is_orphan else settings.drain_seconds_max
         _logger.info("worker.draining", pending_rows=sum(worker.lane.buffer.pending_rows.values()), seconds=seconds)
         deadline = clock.monotonic() + seconds
+        server.pre_shutdown()
         await server.shutdown(timeout=seconds / 2)
         await _drain(worker, clock, deadline)
         for task in (*background, *flushing, *adopting):
@@ -131,7 +132,7 @@ def _report_recovery(worker: Worker, identity: WorkerIdentity) -> None:
 
 
 class _Stopping:
-    """Why and when to stop: SIGTERM or SIGINT, or the end of stdin: the parent is gone. A second signal ends at once."""
+    """Why and when to stop: a signal, or the end of stdin: the parent is gone. A second signal ends at once."""
 
     def __init__(self, has_parent: bool) -> None:
         self.is_orphan = False

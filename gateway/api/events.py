@@ -11,6 +11,7 @@ from gateway.core.errors import InvalidRequest
 from gateway.ingest.service import Ingestor
 from gateway.telemetry import tally
 from gateway.web.request import JSON, Request
+from gateway.web.target import Params
 
 _VERIFY: Final = "x-vercel-verify"
 
@@ -26,7 +27,7 @@ class EventsApi:
     async def post(self, request: Request) -> StreamResponse:
         """Take events: 202 when they are durable, 200 when they are in ClickHouse and the client waited for that."""
         params = request.params
-        verify = params.get(_VERIFY)
+        verify = _verification(params)
         name = params.get("name")
         if not name:
             raise InvalidRequest("The 'name' parameter is required")
@@ -52,10 +53,18 @@ class EventsApi:
 
     async def verify(self, request: Request) -> StreamResponse:
         """Answer Vercel's question whether this URL is ours; everybody else is told how to send events."""
-        verify = request.params.get(_VERIFY)
+        verify = _verification(request.params)
         if not verify:
             raise InvalidRequest("Send events with POST")
         return Response(body=b"{}", content_type=JSON, headers={_VERIFY: verify})
+
+
+def _verification(params: Params) -> str:
+    """Return the text to send back as a header; it is checked before anything is kept, not when it is too late."""
+    text = params.get(_VERIFY)
+    if not (text.isascii() and text.isprintable()):
+        raise InvalidRequest(f"The '{_VERIFY}' parameter must be printable ASCII")
+    return text
 
 
 def _is_whole(name: str) -> bool:

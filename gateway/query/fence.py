@@ -23,7 +23,8 @@ from sqlglot import exp
 
 from gateway.core.errors import InvalidRequest, NotFound
 from gateway.query import functions
-from gateway.query.dialect import aggregate_name, canonical_structure, parse, parse_condition
+from gateway.query.nodes import QueryParameter
+from gateway.query.parse import aggregate_name, canonical_structure, parse, parse_condition
 from gateway.query.formats import canonical_format
 from gateway.query.render import check_same, render
 
@@ -107,8 +108,9 @@ def fence(sql: str, resolve: Resolve) -> FencedQuery:
         NotFound: a table it names does not exist for this token.
     """
     tree, tokens = parse(sql)
-    _check_statement(tree, tokens[0].text)
     check_same(tree, tokens)
+    if not isinstance(tree, _QUERIES):
+        raise InvalidRequest("Only SELECT or DESCRIBE queries are supported")
     fencing = _Fencing(resolve)
     output_format = _take_format(tree)
     fencing.query(tree, _Scope())
@@ -119,12 +121,6 @@ def fence(sql: str, resolve: Resolve) -> FencedQuery:
         sources=tuple(fencing.sources),
         shown=fencing.shown,
     )
-
-
-def _check_statement(tree: exp.Expr, first_word: str) -> None:
-    if not isinstance(tree, _QUERIES):
-        kind = "".join(part for part in first_word.title() if part.isalpha()) or "Unknown"
-        raise InvalidRequest(f"Only SELECT or DESCRIBE queries are supported. Got: {kind}Query")
 
 
 def _take_format(tree: exp.Expr) -> str | None:
@@ -207,7 +203,7 @@ class _Fencing:
             self._membership(item, scope)
         elif isinstance(item, exp.Apply) and isinstance(item.expression, exp.Var):
             self._reference(item.expression.name, scope)
-        elif isinstance(item, exp.Placeholder) and item.args["kind"].this.strip("`").lower() == "identifier":
+        elif isinstance(item, QueryParameter) and item.args["kind"].this.strip("`").lower() == "identifier":
             raise InvalidRequest("[Error] Syntax error: parameters of type Identifier are not supported")
 
     # ---- tables ----
@@ -287,18 +283,14 @@ class _Fencing:
 
     def _filter(self, node: exp.Expr, condition: str, name: str) -> None:
         """Replace the table `node`, called `name`, by the rows of it for which `condition` holds."""
-        alias, sample = node.args.get("alias"), node.args.get("sample")
-        is_final = isinstance(node.parent, exp.Final)
-        outer = node.parent if is_final and node.parent else node
         rows = self._condition(condition, name)
-        inner = exp.TableAlias(this=_quoted(_FILTERED))
-        table: exp.Expr = exp.Table(this=node.this, db=node.args["db"], sample=sample, alias=inner)
-        source = exp.From(this=exp.Final(this=table) if is_final else table)
-        select = exp.Select(expressions=[exp.Star()], from_=source, where=exp.Where(this=rows))
-        outer.replace(exp.Subquery(this=select, alias=alias))
+        table = exp.Table(**node.args)
+        table.set("alias", exp.TableAlias(this=_quoted(_FILTERED)))
+        select = exp.Select(expressions=[exp.Star()], from_=exp.From(this=table), where=exp.Where(this=rows))
+        node.replace(exp.Subquery(this=select, alias=node.args.get("alias")))
 
     def _condition(self, text: str, name: str) -> exp.Expr:
-        """Return the tree of a row filter, its columns bound to the table so that no name of the query stands for them."""
+        """Return the tree of a row filter, its columns bound to the table: no name of the query stands for them."""
         tree, tokens = parse_condition(text)
         check_same(tree, tokens)
         tree = exp.Paren(this=tree)
@@ -408,7 +400,7 @@ def _is_link(node: exp.Expr) -> bool:
     return isinstance(node, exp.SetOperation) and node.arg_key == "this" and isinstance(node.parent, exp.SetOperation)
 
 
-def _dotted(node: exp.Expr) -> str:
+def _dotted(node: exp.Column | exp.Table) -> str:
     return ".".join(part.name for part in node.parts)
 
 
@@ -421,7 +413,7 @@ def _mend_prewhere(select: exp.Expr) -> None:
     source = select.args.get("from_")
     prewhere, where = select.args.get("prewhere"), select.args.get("where")
     if prewhere and source and isinstance(source.this, exp.Subquery):
-        condition = exp.Paren(this=prewhere.this)
+        condition: exp.Expr = exp.Paren(this=prewhere.this)
         if where:
             condition = exp.And(this=condition, expression=exp.Paren(this=where.this))
         select.set("prewhere", None)

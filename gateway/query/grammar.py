@@ -40,7 +40,22 @@ from gateway.schema.names import quote_identifier, quote_string
 _WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 _JOIN_WORDS: Final = frozenset(
-    ["GLOBAL", "LOCAL", "ANY", "ALL", "ASOF", "SEMI", "ANTI", "INNER", "LEFT", "RIGHT", "FULL", "OUTER", "CROSS", "PASTE"]
+    [
+        "GLOBAL",
+        "LOCAL",
+        "ANY",
+        "ALL",
+        "ASOF",
+        "SEMI",
+        "ANTI",
+        "INNER",
+        "LEFT",
+        "RIGHT",
+        "FULL",
+        "OUTER",
+        "CROSS",
+        "PASTE",
+    ]
 )
 _UNITS: Final = frozenset(
     ["NANOSECOND", "MICROSECOND", "MILLISECOND", "SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR"]
@@ -49,8 +64,7 @@ _INTERVAL_UNITS: Final = _UNITS | {unit + "S" for unit in _UNITS}
 
 # Calls whose first argument may be a unit, as a bare word.
 _UNIT_FUNCTIONS: Final = frozenset(
-    prefix + infix + what
-    for prefix, infix, what in product(("DATE", "TIMESTAMP"), ("", "_"), ("ADD", "SUB", "DIFF"))
+    prefix + infix + what for prefix, infix, what in product(("DATE", "TIMESTAMP"), ("", "_"), ("ADD", "SUB", "DIFF"))
 )
 
 _TYPE_MARKS: Final = {
@@ -143,7 +157,9 @@ class Grammar(ClickHouseParser):
         return self._call(name, this) if len(parts) == 1 else Spelled(this=name, expressions=parts)
 
     def _parse_trim_from(self, name: str) -> exp.Expr:
-        has_side = self._curr.text.upper() in ("BOTH", "LEADING", "TRAILING") and self._next.token_type == TokenType.STRING
+        has_side = (
+            self._curr.text.upper() in ("BOTH", "LEADING", "TRAILING") and self._next.token_type == TokenType.STRING
+        )
         parts: list[exp.Expr | None] = [self._word()] if has_side else []
         this = self._parse_bitwise()
         if self._curr.token_type == TokenType.FROM:

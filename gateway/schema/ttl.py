@@ -9,7 +9,7 @@
 
 from gateway.schema.codecs import read_codec
 from gateway.schema.columns import Schema
-from gateway.schema.expressions import Expression, expect_columns, read_expression
+from gateway.schema.expressions import EXPRESSIONS_MAX, Expression, expect_columns, read_expression
 from gateway.schema.lexer import Scanner
 
 _PLACE = "a TTL"
@@ -26,6 +26,8 @@ def parse_ttl(text: str, schema: Schema) -> str:
     mark = scanner.mark()
     _item(scanner, found)
     while scanner.accept(","):
+        if len(found) > EXPRESSIONS_MAX:
+            raise scanner.fail(f"There are more than {EXPRESSIONS_MAX} expressions")
         _item(scanner, found)
     scanner.expect_end()
     expect_columns(tuple(found), schema.names, f"Invalid value '{text.strip()}' for option 'engine_ttl'")

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from aiohttp.web import BaseRequest, Response, StreamResponse
+from aiohttp.web import BaseRequest, ContentCoding, Response, StreamResponse
 
 from gateway.auth.principal import Principal
 from gateway.auth.service import Authenticator, UnknownToken
@@ -33,6 +33,8 @@ _PREFLIGHT: Final = {
 }
 _ALLOWED_HEADERS: Final = "Authorization, Content-Type, Content-Encoding, Accept, X-Requested-With, Idempotency-Key"
 _COMPRESS_BYTES_MIN: Final = 1024
+# Asked for by name, and not with a weight of zero, which means "anything but".
+_GZIP: Final = re.compile(r"(?:^|[,\s])gzip\s*(?:$|,|;\s*q=(?!0(?:\.0*)?\s*(?:$|,)))", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +168,10 @@ def _token(raw: BaseRequest, target: Target) -> str:
 
 def _compress(raw: BaseRequest, response: StreamResponse) -> None:
     body = response.body if isinstance(response, Response) else None
-    if (
-        isinstance(body, bytes)
-        and len(body) >= _COMPRESS_BYTES_MIN
-        and "gzip" in raw.headers.get("Accept-Encoding", "")
-    ):
-        response.enable_compression()
+    if isinstance(body, bytes) and len(body) >= _COMPRESS_BYTES_MIN:
+        response.headers["Vary"] = "Accept-Encoding"
+        if _GZIP.search(raw.headers.get("Accept-Encoding", "")):
+            response.enable_compression(ContentCoding.gzip)
 
 
 def _pattern(path: str) -> re.Pattern[str]:

@@ -5,8 +5,16 @@ import ipaddress
 import socket
 from typing import Any, Final
 
-from aiohttp.web import Server
+from aiohttp.http_exceptions import LineTooLong
+from aiohttp.web import BaseRequest, Response, Server, StreamResponse
 from aiohttp.web_protocol import RequestHandler
+
+from gateway.telemetry import tally
+from gateway.telemetry.logs import get_logger
+from gateway.web.errors import body_of
+from gateway.web.request import JSON
+
+_logger = get_logger(__name__)
 
 # Who has not sent the head of a first request by now is gone, or means harm.
 _HEAD_SECONDS_MAX: Final = 20.0
@@ -55,7 +63,7 @@ class _Server(Server):
 
 
 class _Connection(RequestHandler):
-    """A connection that is closed if its first request does not begin in time."""
+    """A connection that is closed if its first request does not begin in time, or if it does not speak HTTP."""
 
     __slots__ = ("_head_timer",)
 
@@ -67,9 +75,39 @@ class _Connection(RequestHandler):
         self._head_timer.cancel()
         super().connection_lost(exc)
 
+    def handle_error(
+        self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> StreamResponse:
+        """Answer what is not HTTP in the shape of every other error, and close the connection.
+
+        Nothing of what was sent is repeated, in the answer or in the log: a token may be in it.
+        """
+        if request.writer.output_size > 0:
+            raise ConnectionError("A part of the answer is out already")
+        if status >= 500:
+            _logger.error("connection.failed", status=status, exc_info=exc)
+        else:
+            _logger.debug("connection.not_http", reason=type(exc).__name__)
+        tally.request_done("unknown", status, 0.0)
+        headers = {"Access-Control-Allow-Origin": "*"}
+        response = Response(body=body_of(_complaint(status, exc, message)), status=status, headers=headers)
+        response.content_type = JSON
+        response.force_close()
+        return response
+
     def _check_head(self) -> None:
         if self._request_count == 0 and self._current_request is None and self.transport is not None:
             self.transport.abort()
+
+
+def _complaint(status: int, error: BaseException | None, message: str | None) -> str:
+    if status >= 500:
+        return "Internal error"
+    if isinstance(error, LineTooLong):
+        return f"The request line or a header is longer than {_LINE_BYTES_MAX} bytes"
+    if message and message.startswith("Received HTTPS"):
+        return "This port speaks HTTP, not HTTPS"
+    return "The request is not valid HTTP"
 
 
 def _is_ipv6(host: str) -> bool:

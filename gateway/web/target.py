@@ -1,9 +1,11 @@
 """Target: what stands between the method and HTTP/1.1 in a request: a path and parameters.
 
-Clients build their URLs by hand, so a trailing slash, a doubled one and unknown parameters are fine. A producer sends
-the same target again and again, so the last ones are kept parsed.
+Clients build their URLs by hand, so a trailing slash, a doubled one and unknown parameters are fine. Proxies may send
+the whole URL; its scheme and host are skipped. A producer sends the same target again and again, so the last ones are
+kept parsed.
 """
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
@@ -13,6 +15,7 @@ from gateway.core.errors import InvalidRequest
 
 _PARAMETERS_MAX: Final = 1000
 _KEPT_LENGTH_MAX: Final = 1024
+_ORIGIN: Final = re.compile(r"https?://[^/?]*", re.IGNORECASE)
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 _FALSE: Final = frozenset({"false", "0", "no", "off", ""})
 
@@ -71,6 +74,8 @@ class Target:
     __slots__ = ("params", "path", "segments")
 
     def __init__(self, raw: str) -> None:
+        if found := _ORIGIN.match(raw):
+            raw = raw[found.end() :]
         path, _, query = raw.partition("?")
         self.segments = tuple(unquote(part) for part in path.split("/") if part)
         self.path = "/" + "/".join(self.segments)
