@@ -83,7 +83,7 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
         SqlApi(catalog, client, settings),
         OpsApi(authenticator, lambda: readiness(own, catalog), settings.tokens_endpoint),
     )
-    front = Front(table(apis, settings.body_bytes_max), authenticator, clock)
+    front = Front(table(apis, settings.body_bytes_max), authenticator, clock, cors=settings.cors)
     return Worker(store, catalog, client, own, adopted, front)
 
 

@@ -99,6 +99,7 @@ async def _drain(worker: Worker, clock: Clock, deadline: float) -> None:
 async def _gauges(worker: Worker, clock: Clock) -> None:
     """Say every moment what is pending; the counters beside it count by themselves."""
     shown: set[str] = set()
+    syncs, sync_seconds = 0, 0.0
     while True:
         rows: Counter[str] = Counter()
         sizes: Counter[str] = Counter()
@@ -113,6 +114,10 @@ async def _gauges(worker: Worker, clock: Clock) -> None:
         shown |= rows.keys()
         metrics.oldest_pending_row_seconds.labels().set(worker.lane.buffer.oldest_age_seconds())
         metrics.log_bytes.labels().set(worker.lane.buffer.disk_bytes)
+        stats = worker.lane.buffer.log_stats
+        metrics.log_syncs.labels().inc(stats.syncs - syncs)
+        metrics.log_sync_seconds.labels().inc(stats.sync_seconds - sync_seconds)
+        syncs, sync_seconds = stats.syncs, stats.sync_seconds
         await clock.sleep(_GAUGES_SECONDS)
 
 

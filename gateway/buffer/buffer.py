@@ -34,7 +34,7 @@ from gateway.core.clock import Clock
 from gateway.core.errors import Unavailable
 from gateway.core.ids import UlidSequence
 from gateway.telemetry.logs import get_logger
-from gateway.wal.log import Log, LogOptions
+from gateway.wal.log import Log, LogOptions, LogStats
 
 _logger = get_logger(__name__)
 
@@ -249,6 +249,11 @@ class Buffer:
     def is_empty(self) -> bool:
         """Is every row that came in, in ClickHouse?"""
         return not self._accumulator.streams and not self._groups
+
+    @property
+    def log_stats(self) -> LogStats:
+        """Counters of the log."""
+        return self._log.stats
 
     def pending_bytes(self) -> Counter[str]:
         """Return the bytes of the rows that are not in ClickHouse, by data source id; looks at every batch."""

@@ -17,6 +17,7 @@ from gateway.clickhouse.errors import ServerError
 from gateway.core.errors import Conflict, GatewayError, InvalidRequest, NotFound, Unavailable
 from gateway.core.ids import datasource_id
 from gateway.ingest.fit import Fitter
+from gateway.schema.columns import CREATE_SETTINGS
 from gateway.schema.datafile import Datafile, render_datafile
 from gateway.schema.indexes import Index, parse_indexes
 from gateway.schema.names import QUARANTINE_SUFFIX, check_resource_name
@@ -177,7 +178,7 @@ class DatasourceControl:
     async def _run(self, statements: list[str], workspace: Workspace, table: str, name: str) -> None:
         try:
             for statement in statements:
-                await self._client.command(statement)
+                await self._client.command(statement, CREATE_SETTINGS)
         except ServerError as error:
             if error.code is None:
                 raise Unavailable("ClickHouse does not answer, try again shortly", 1) from error

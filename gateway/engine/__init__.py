@@ -8,14 +8,15 @@
     errors     ClickHouse's error codes, and their HTTP status                pure
     coding     bodies compressed and not, in bounded pieces                   pure
     library    chdb: the only module that touches it
-    session    connections that outlive a request
+    session    what is set on a connection; connections that outlive a request
+    links      idle connections, for the next statement that wants the same settings
     runner     statements in threads: slots, sessions, cancelling, draining
     body       a request's body, from the loop to a thread
     answer     a statement's bytes, from a pipe to the client
     server     the HTTP side, and the life of the process
 
-A statement runs in one thread on a connection of its own (opening one costs 0.1 ms), so no setting and no parameter of
-one statement can reach another. A result leaves the engine through a pipe (`INTO OUTFILE '/dev/fd/…'`): it is written
+A statement runs in one thread on a connection of its own, so no setting and no parameter of one statement can reach
+another. A result leaves the engine through a pipe (`INTO OUTFILE '/dev/fd/…'`): it is written
 by the engine's own output format, one whole document in every format, and a slow client slows the query instead of
 filling memory.
 

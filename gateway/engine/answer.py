@@ -13,7 +13,6 @@ Source: ClickHouse docs, "HTTP Interface"; src/Server/HTTP/WriteBufferFromHTTPSe
 
 import asyncio
 import secrets
-import string
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,7 +69,7 @@ class Answer:
     timezone: str = ""
     coding: str = ""
     started_at: float = 0.0
-    tag: str = field(default_factory=lambda: "".join(secrets.choice(string.ascii_lowercase) for _ in range(16)))
+    tag: str = field(default_factory=lambda: secrets.token_hex(8))
 
     async def send(self, request: web.BaseRequest, call: Call, pipe: Pipe, run: Run) -> web.StreamResponse:
         """Send the result that comes through `pipe`, or in the outcome of `run`.

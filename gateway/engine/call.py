@@ -78,6 +78,19 @@ class Call:
         return int(asked) if asked.isdigit() and int(asked) else 2 * self.is_get
 
     @property
+    def settings_in_force(self) -> dict[str, bytes]:
+        """The settings, and what GET adds to them."""
+        return {**self.settings, **({"readonly": b"2"} if self.readonly == 2 else {})}
+
+    @property
+    def text_params(self) -> dict[str, str] | None:
+        """The values of the placeholders as text; None if one of them is none."""
+        try:
+            return {name: value.decode() for name, value in self.params.items()}
+        except UnicodeDecodeError:
+            return None
+
+    @property
     def timezone(self) -> str:
         """The session time zone asked for; empty for the server's."""
         return self.settings.get("session_timezone", b"").decode("ascii", "replace")

@@ -32,7 +32,7 @@ from gateway.engine.errors import (
 )
 from gateway.engine.library import Link, Outcome
 from gateway.engine.pipe import Pipe
-from gateway.engine.runner import Runner
+from gateway.engine.runner import Runner, Work
 
 # The engine's `max_query_size`: an INSERT whose own text is longer than this is not looked for.
 _HEAD_BYTES = 256 * 1024
@@ -96,7 +96,7 @@ class Handler:
                 raise statement.several()
             return link.insert(insert.head, insert.format, pieces)
 
-        run = await self._runner.start(call, insert.head, job, feed.close, reads=False)
+        run = await self._runner.start(call, Work(insert.head, job, feed.close, reads=False, params=call.params))
         await body.send(feed)
         return answer.whole(b"", await run.outcome())
 
@@ -109,11 +109,13 @@ class Handler:
             answer.format = plain.format or call.default_format
             # A fresh connection is read-only by its setting; one of a session would stay so for ever.
             must_read = call.session is not None and call.readonly > 0
-            return link.run(plain, call.default_format, pipe.input, reads_only=must_read)
+            params = call.text_params or {}
+            return link.run(plain, call.default_format, params, pipe.input, reads_only=must_read)
 
         reads = statement.is_read(text)
+        on_link = call.params if call.text_params is None else {}
         try:
-            run = await self._runner.start(call, text, job, pipe.close_input, reads=reads)
+            run = await self._runner.start(call, Work(text, job, pipe.close_input, reads, on_link))
         except BaseException:
             pipe.close_input()
             pipe.close()

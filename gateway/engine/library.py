@@ -6,9 +6,9 @@ and temporary tables) and run in parallel, one statement at a time each. Everyth
 The raw extension module is used, not the `chdb.Connection` around it, because `classify_query` is only there.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ class Outcome:
     written_bytes: int = 0
     result_rows: int = 0
     result_bytes: int = 0
+    leaves_nothing: bool = False
+    """Whether the connection is as it was before."""
 
 
 class Library:
@@ -79,22 +81,27 @@ class Link:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
-    def execute(self, text: bytes, default_format: str = "TabSeparated") -> Outcome:
+    def execute(
+        self, text: bytes, default_format: str = "TabSeparated", params: Mapping[str, str] | None = None
+    ) -> Outcome:
         """Run one statement, its result whole in memory.
 
         Raises:
             EngineError: it failed.
         """
         with _translated():
-            result = self._connection.query(text, default_format)
+            result = self._connection.query(text, default_format, params=params or {})
         return _outcome(result, result.bytes())
 
-    def run(self, plain: Plain, default_format: str, output: int, *, reads_only: bool) -> Outcome:
+    def run(
+        self, plain: Plain, default_format: str, params: Mapping[str, str], output: int, *, reads_only: bool
+    ) -> Outcome:
         """Run one statement that brings no data.
 
         Args:
             plain: the statement.
             default_format: of its result, if it has no FORMAT clause.
+            params: values of its placeholders, escaped as in TabSeparated.
             output: a descriptor to write; the result of a SELECT goes there, any other into the outcome.
             reads_only: refuse a statement that does anything else.
 
@@ -106,14 +113,14 @@ class Link:
             raise several()
         is_read = what["query_class"] == _engine.query_class.READ_ONLY
         if is_read and plain.is_select:
-            return self._stream(plain, default_format, output)
+            return self._stream(plain, default_format, params, output)
         if reads_only and not is_read:
             raise EngineError(READONLY, "Cannot execute query in readonly mode")
-        outcome = self.execute(kill_by_our_id(plain.text), default_format)
+        outcome = self.execute(kill_by_our_id(plain.text), default_format, params)
         if what["statement_count"] == 0 and not outcome.body:
             # Words the library takes for commands of a terminal (`exit`), and silently obeys.
             raise EngineError(SYNTAX_ERROR, "Syntax error: failed at position 1")
-        return outcome
+        return replace(outcome, leaves_nothing=is_read)
 
     def insert(self, head: bytes, input_format: str, pieces: Iterable[bytes]) -> Outcome:
         """Insert the data in `pieces`; nothing is committed if they end in an exception.
@@ -133,7 +140,7 @@ class Link:
             raise
         with _translated():
             result = self._connection.insert_done(inserting)
-        return _outcome(result, b"")
+        return replace(_outcome(result, b""), leaves_nothing=True)
 
     def count(self, text: bytes) -> int:
         """Return how many statements the engine sees in `text`; 0 if it cannot parse it."""
@@ -144,16 +151,17 @@ class Link:
         with _translated():
             self._connection.close()
 
-    def _stream(self, plain: Plain, default_format: str, output: int) -> Outcome:
+    def _stream(self, plain: Plain, default_format: str, params: Mapping[str, str], output: int) -> Outcome:
         try:
+            text = plain.into(f"/dev/fd/{output}", default_format)
             with _translated():
-                result = self._connection.query(plain.into(f"/dev/fd/{output}", default_format), "Null")
+                result = self._connection.query(text, "Null", params=params)
         except EngineError as error:
             if error.code != SYNTAX_ERROR:
                 raise
             # Either the statement is wrong, and its error should not speak of our clause, or the clause was misplaced.
-            return self.execute(plain.text, default_format)
-        return _outcome(result, b"")
+            return self.execute(plain.text, default_format, params)
+        return replace(_outcome(result, b""), leaves_nothing=True)
 
 
 @contextmanager

@@ -11,10 +11,11 @@ may not take every slot: a client that does not read its answer keeps one, and m
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 
 from gateway.core.clock import Clock
-from gateway.engine.call import Call, quote
+from gateway.engine.call import Call, Params, quote
 from gateway.engine.errors import (
     ABORTED,
     QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING,
@@ -22,14 +23,31 @@ from gateway.engine.errors import (
     EngineError,
 )
 from gateway.engine.library import Library, Link, Outcome
+from gateway.engine.links import Key, Links, key_of
 from gateway.engine.options import EngineOptions
-from gateway.engine.session import Session, Sessions, prepare
-
-Job = Callable[[Link], Outcome]
-"""The statement itself, on a connection that is ready for it; blocks, in a thread."""
+from gateway.engine.session import Session, Sessions, prepare, prepare_again
 
 _CANCEL_RETRY_SECONDS = 0.05
 _CANCEL_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class Work:
+    """A statement to run."""
+
+    text: bytes
+    """The statement, or its beginning."""
+    job: Callable[[Link], Outcome]
+    """Runs it on a connection that is ready for it; blocks, in a thread."""
+    done: Callable[[], None]
+    """Called from the thread when it has ended, however it did."""
+    reads: bool
+    """Whether it looks like a read."""
+    params: Params
+    """Values of placeholders that have to be set on the connection."""
+    session: Session | None = None
+    key: Key | None = None
+    link: Link | None = None
 
 
 class Runner:
@@ -40,6 +58,7 @@ class Runner:
         self._clock = clock
         self._queue_max = options.queue_max
         self._sessions = Sessions(library, options, clock)
+        self._links = Links(options.threads_max)
         self._threads = ThreadPoolExecutor(options.threads_max, "statement")
         self._control = ThreadPoolExecutor(1, "control")
         self._slots = asyncio.Semaphore(options.threads_max)
@@ -48,15 +67,12 @@ class Runner:
         self._waiting = {True: 0, False: 0}
         self._is_draining = False
 
-    async def start(self, call: Call, text: bytes, job: Job, done: Callable[[], None], *, reads: bool) -> "Run":
+    async def start(self, call: Call, work: Work) -> "Run":
         """Start a statement as soon as there is a slot.
 
         Args:
             call: the request; its id must not be running.
-            text: the statement, or its beginning.
-            job: runs it.
-            done: called from the thread when the statement has ended, however it did; not if `start` raises.
-            reads: whether it looks like a read.
+            work: the statement; its `done` is called unless this raises.
 
         Raises:
             EngineError: too many wait already, the id is taken, the session is not to be had, or we are stopping.
@@ -67,18 +83,20 @@ class Runner:
             raise EngineError(
                 QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING, f"Query with id = {call.query_id} is already running."
             )
-        await self._take_slot(reads=reads)
+        await self._take_slot(work.reads)
         try:
             # A read-only session would be one for ever: such a call is fenced on a connection of its own.
-            is_fenced = call.session is None or (call.readonly == 1)
-            session = None if is_fenced or call.session is None else self._sessions.take(call.session)
+            if call.session is not None and call.readonly != 1:
+                work.session = self._sessions.take(call.session)
+            else:
+                work.key = None if work.params else key_of(call)
+                work.link = self._links.take(work.key)
         except BaseException:
-            self._free_slot(reads=reads)
+            self._free_slot(work.reads)
             raise
-        work = partial(self._work, call, text, session, job, done)
-        future = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        future = asyncio.get_running_loop().run_in_executor(self._threads, self._run, call, work)
         self._running[call.query_id] = future
-        future.add_done_callback(partial(self._ended, call.query_id, session, reads))
+        future.add_done_callback(partial(self._ended, call.query_id, work))
         return Run(self, call.query_id, future)
 
     async def cancel(self, query_id: str, seconds: float = _CANCEL_SECONDS) -> None:
@@ -102,10 +120,11 @@ class Runner:
     async def aclose(self) -> None:
         """Close the sessions and the threads; call it after `drain` said yes."""
         self._sessions.close()
+        self._links.close()
         self._threads.shutdown()
         self._control.shutdown()
 
-    async def _take_slot(self, *, reads: bool) -> None:
+    async def _take_slot(self, reads: bool) -> None:
         if self._waiting[reads] >= self._queue_max:
             raise EngineError(
                 TOO_MANY_SIMULTANEOUS_QUERIES, f"Too many simultaneous queries: {self._queue_max} wait already"
@@ -123,32 +142,45 @@ class Runner:
         finally:
             self._waiting[reads] -= 1
 
-    def _free_slot(self, *, reads: bool) -> None:
+    def _free_slot(self, reads: bool) -> None:
         self._slots.release()
         if reads:
             self._read_slots.release()
 
-    def _ended(self, query_id: str, session: Session | None, reads: bool, future: asyncio.Future[Outcome]) -> None:
+    def _ended(self, query_id: str, work: Work, future: asyncio.Future[Outcome]) -> None:
         del self._running[query_id]
-        self._free_slot(reads=reads)
-        if session is not None:
-            self._sessions.give_back(session)
+        self._free_slot(work.reads)
+        if work.session is not None:
+            self._sessions.give_back(work.session)
+        if work.link is not None:
+            self._links.give(work.key, work.link)
         future.exception()  # somebody has looked at it, even if the client has gone
 
-    def _work(self, call: Call, text: bytes, session: Session | None, job: Job, done: Callable[[], None]) -> Outcome:
-        """Run `job`; in a thread."""
+    def _run(self, call: Call, work: Work) -> Outcome:
+        """Run `work`; in a thread. Its link is None afterwards, unless it can be used again."""
         try:
-            if session is not None:
-                session.prepare(call, text)
-                return job(session.link)
-            link = self._library.connect()
-            try:
-                prepare(link, call, {**call.settings, **({"readonly": b"2"} if call.readonly == 2 else {})})
-                return job(link)
-            finally:
-                link.close()
+            if work.session is not None:
+                work.session.prepare(call, work.text, work.params)
+                return work.job(work.session.link)
+            return self._run_alone(call, work)
         finally:
-            done()
+            work.done()
+
+    def _run_alone(self, call: Call, work: Work) -> Outcome:
+        link, work.link = work.link, None
+        is_prepared = link is not None
+        link = link or self._library.connect()
+        try:
+            if is_prepared:
+                prepare_again(link, call)
+            else:
+                prepare(link, call, call.settings_in_force, work.params)
+            outcome = work.job(link)
+            work.link = link if outcome.leaves_nothing else None
+        finally:
+            if work.link is None:
+                link.close()
+        return outcome
 
     def _kill(self, query_id: str) -> None:
         link = self._library.connect()

@@ -10,11 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.core.clock import Clock
-from gateway.engine.call import Call, SessionCall, quote, quote_name
+from gateway.engine.call import Call, Params, SessionCall, quote, quote_name
 from gateway.engine.errors import SESSION_IS_LOCKED, SESSION_NOT_FOUND, TOO_MANY_SIMULTANEOUS_QUERIES, EngineError
 from gateway.engine.lexer import tokens
 from gateway.engine.library import Library, Link
 from gateway.engine.options import EngineOptions
+
+# New with most statements, and empty by default.
+VOLATILE = ("log_comment", "insert_deduplication_token")
 
 
 @dataclass(slots=True)
@@ -30,14 +33,17 @@ class Session:
     applied: dict[str, bytes] = field(default_factory=dict)
     """Settings of the last URL that are still in force."""
 
-    def prepare(self, call: Call, text: bytes) -> None:
+    def prepare(self, call: Call, text: bytes, params: Params) -> None:
         """Put the connection into the state that `call` asks for."""
         word = next((token.text for token in tokens(text)), b"")
-        wanted = {} if word == b"SET" else {name: value for name, value in call.settings.items() if name != "readonly"}
+        wanted = {} if word == b"SET" else dict(call.settings)
+        for name in ("readonly", *VOLATILE):
+            wanted.pop(name, None)
         self._take_back(wanted)
         if self.has_set:
             self.applied = self._covered(wanted)
-        prepare(self.link, call, {name: value for name, value in wanted.items() if self.applied.get(name) != value})
+        changed = {name: value for name, value in wanted.items() if self.applied.get(name) != value}
+        prepare(self.link, call, changed, params)
         if not self.has_set:
             self.applied = wanted
         self.has_set = self.has_set or word == b"SET"
@@ -111,15 +117,30 @@ class Sessions:
         session.link.close()
 
 
-def prepare(link: Link, call: Call, settings: Mapping[str, bytes]) -> None:
-    """Set on `link` the database, `settings` and the placeholders of `call`."""
+def prepare(link: Link, call: Call, settings: Mapping[str, bytes], params: Params) -> None:
+    """Set on `link` the database of `call`, its id, `settings` and `params`."""
     if call.database:
         link.execute(b"USE " + quote_name(call.database))
-    # The id comes with every statement: it is how one that runs is found again. `readonly` is last, for it locks the
-    # others.
-    comment = b"\n".join(filter(None, (call.query_id.encode(), settings.get("log_comment", b""))))
-    changes = {**settings, "log_comment": comment}
-    changes |= {f"param_{name}": value for name, value in call.params.items()}
+    changes = {**settings, **_volatile(call)} | {f"param_{name}": value for name, value in params.items()}
     if "readonly" in changes:
-        changes["readonly"] = changes.pop("readonly")
+        changes["readonly"] = changes.pop("readonly")  # the last, for it locks the others
+    _set(link, changes)
+
+
+def prepare_again(link: Link, call: Call) -> None:
+    """Set on `link`, on which all else is set already, what is new with every statement."""
+    _set(link, _volatile(call))
+
+
+def _volatile(call: Call) -> dict[str, bytes]:
+    """Return the settings that are set for every statement, to what `call` says or to nothing.
+
+    The first line of `log_comment` is our id of the statement, by which it is found again while it runs.
+    """
+    values = {name: call.settings.get(name, b"") for name in VOLATILE}
+    values["log_comment"] = b"\n".join(filter(None, (call.query_id.encode(), values["log_comment"])))
+    return values
+
+
+def _set(link: Link, changes: Mapping[str, bytes]) -> None:
     link.execute(b"SET " + b", ".join(name.encode() + b"=" + quote(value) for name, value in changes.items()))

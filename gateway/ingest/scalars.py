@@ -38,7 +38,6 @@ BIG_INTEGERS: Final = {
 
 # Longer texts of numbers cannot fit any type, and reading them would take quadratic time.
 _INTEGER_CHARS_MAX: Final = 80
-_FLOAT_CHARS_MAX: Final = 4096
 _DECIMAL_CHARS_MAX: Final = 1024
 
 _QUOTE: Final = ord('"')
@@ -159,8 +158,6 @@ def _float(kind: DataType) -> Convert:
     def convert(raw: bytes) -> float:
         if raw[0] not in b"-0123456789":
             raise Unfit
-        if len(raw) > _FLOAT_CHARS_MAX:
-            raise Unfit("too many digits")
         try:
             value = _decode_float(raw)
         except msgspec.MsgspecError:

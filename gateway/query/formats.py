@@ -1,6 +1,6 @@
 """Formats: what an answer may look like, and the Content-Type that says so.
 
-Source: the list Tinybird's client accepts (query API, FORMAT clause); the types other than JSON, CSV and NDJSON are assumed.
+Source: the list Tinybird's client accepts in a FORMAT clause. The types other than JSON, CSV and NDJSON are assumed.
 """
 
 from typing import Final

@@ -1,7 +1,7 @@
 """Forms: what a query may consist of, and how each of it is written. Anything else is refused.
 
-The table at the end is an allow-list of constructs: a node that is not in it cannot be rendered, nor can a part of a node
-that its form does not mention.
+The tables at the end are an allow-list of constructs: a node that is in neither cannot be rendered, nor can a part of a
+node that its form does not mention.
 """
 
 import re

@@ -1,11 +1,11 @@
 """Functions: what a query may call, by name. Long because it is the list itself.
 
 Made from `system.functions` of the engine, 26.9, less the families at the end, which read files, other objects or the
-engine's own state, call out, run text as code, or hold the engine up. A name in neither list is refused, so what a later
-engine adds is closed until somebody has looked at it: `tests/integration/test_query_fence_engine.py` names what is new.
+engine's own state, call out, run text as code, or hold the engine up. A name in neither list is refused, so what a
+later engine adds is closed until somebody has looked at it; `tests/integration/test_query_fence_engine.py` says what.
 
 `~` marks a name the engine knows in any case. `date_add` and its like, `COLUMNS`, `grouping` and `untuple` are the
-parser's own; the `s2…`, `uniqTheta…`, `detect…` and `bech32…` functions belong to the server and not to the embedded build.
+parser's own; the `s2…`, `uniqTheta…`, `detect…` and `bech32…` functions are the server's, not the embedded build's.
 """
 
 from typing import Final
@@ -338,32 +338,34 @@ _FAMILIES: Final = {
 
 # A suffix of an aggregate function that makes another of it, in exactly this spelling.
 _COMBINATORS: Final = (
-    "SimpleState", "OrDefault", "Distinct", "Resample", "ForEach", "ArgMax", "ArgMin", "OrNull", "Tuple", "Merge", "State",
-    "Array", "Map", "If",
+    "SimpleState", "OrDefault", "Distinct", "Resample", "ForEach", "ArgMax", "ArgMin", "OrNull", "Tuple", "Merge",
+    "State", "Array", "Map", "If",
 )  # fmt: skip
 
 # Those that take a function for their first argument, when they have more than one.
 _HIGHER_ORDER: Final = frozenset(
-    """
-    arrayAll arrayAvg arrayBottomK arrayCompact arrayCount arrayCumSum arrayCumSumNonNegative arrayDifference arrayExists
-    arrayFill arrayFilter arrayFirst arrayFirstIndex arrayFirstOrNull arrayFold arrayLast arrayLastIndex arrayLastOrNull
-    arrayMap arrayMax arrayMin arrayPartialReverseSort arrayPartialSort arrayProduct arrayReverseFill arrayReverseSort
-    arrayReverseSplit arraySort arraySplit arraySum arrayTopK mapAll mapApply mapExists mapFilter mapPartialReverseSort
-    mapPartialSort mapReverseSort mapSort
-    """.split()
-)
+    [
+        "arrayAll", "arrayAvg", "arrayBottomK", "arrayCompact", "arrayCount", "arrayCumSum",
+        "arrayCumSumNonNegative", "arrayDifference", "arrayExists", "arrayFill", "arrayFilter", "arrayFirst",
+        "arrayFirstIndex", "arrayFirstOrNull", "arrayFold", "arrayLast", "arrayLastIndex", "arrayLastOrNull",
+        "arrayMap", "arrayMax", "arrayMin", "arrayPartialReverseSort", "arrayPartialSort", "arrayProduct",
+        "arrayReverseFill", "arrayReverseSort", "arrayReverseSplit", "arraySort", "arraySplit", "arraySum",
+        "arrayTopK", "mapAll", "mapApply", "mapExists", "mapFilter", "mapPartialReverseSort", "mapPartialSort",
+        "mapReverseSort", "mapSort",
+    ]
+)  # fmt: skip
 
 # Those whose first argument is the text of an aggregate function, parameters and all, which the engine evaluates.
 _NAMING_AN_AGGREGATE: Final = frozenset({"arrayReduce", "arrayReduceInRanges", "initializeAggregation"})
 
-# Restricted names that are good names for a column. Where there is no such column the engine calls the first three; they
-# tell the name of its user and of its default database.
+# Restricted names that are good names for a column. Where there is no such column the engine calls the first three,
+# which tell the name of its user and of its default database.
 _COLUMN_NAMES: Final = frozenset(
-    """
-    user database schema
-    buildid connection_id connectionid displayname file hostname query_id queryid revision sleep tid transactionid uptime
-    """.split()
-)
+    [
+        "user", "database", "schema", "buildid", "connection_id", "connectionid", "displayname", "file",
+        "hostname", "query_id", "queryid", "revision", "sleep", "tid", "transactionid", "uptime",
+    ]
+)  # fmt: skip
 
 
 class _Names:
@@ -409,7 +411,7 @@ def is_taken(name: str) -> bool:
 
 
 def is_call_without_brackets(name: str) -> bool:
-    """Say whether the bare word `name` must be refused: the engine may call the function where no column has the name."""
+    """Say whether the bare word `name` must be refused: where no column has the name, the engine may call it."""
     return is_restricted(name) and name.lower() not in _COLUMN_NAMES
 
 

@@ -1,9 +1,10 @@
 """Grammar: ClickHouse's SELECT, read by sqlglot's parser without being improved.
 
-sqlglot is a transpiler: it turns `toStartOfDay(x)` into a truncation node, `Int` into `Int32`, `a[1]` into an offset, and
-writes something equivalent back. A fence wants what was written. So here a call stays a call by its own name, a type
-stays its own tokens, and what ClickHouse writes in its own way (joins, SAMPLE … OFFSET, LIMIT … BY, INTERVAL, `f(a)(b)`,
-APPLY, `x -> y`) is read by ClickHouse's rules. What is read wrongly all the same is found by `render.check_same`.
+sqlglot is a transpiler: it turns `toStartOfDay(x)` into a truncation node, `Int` into `Int32`, `a[1]` into an offset,
+and writes something equivalent back. A fence wants what was written. So here a call stays a call by its own name, a
+type stays its own tokens, and what ClickHouse writes in its own way (joins, SAMPLE … OFFSET, LIMIT … BY, INTERVAL,
+`f(a)(b)`, APPLY, `x -> y`) is read by ClickHouse's rules. What is read wrongly all the same is found by
+`render.check_same`.
 
 These are methods of sqlglot's parser that are not its public interface: its version is pinned to one minor release.
 """

@@ -82,8 +82,9 @@ class RouteTable:
 class Front:
     """The handler of the low-level server."""
 
-    def __init__(self, routes: RouteTable, authenticator: Authenticator, clock: Clock) -> None:
+    def __init__(self, routes: RouteTable, authenticator: Authenticator, clock: Clock, *, cors: bool = True) -> None:
         self._routes = routes
+        self._cors = cors
         self._authenticator = authenticator
         self._clock = clock
 
@@ -117,8 +118,9 @@ class Front:
             )
         if not response.prepared:
             headers = response.headers
-            headers["Access-Control-Allow-Origin"] = "*"
-            headers["Access-Control-Expose-Headers"] = _EXPOSED
+            if self._cors:
+                headers["Access-Control-Allow-Origin"] = "*"
+                headers["Access-Control-Expose-Headers"] = _EXPOSED
             headers["X-Request-Id"] = request_id
             _compress(raw, response)
         tally.request_done(name, response.status, self._clock.monotonic() - started)
@@ -131,7 +133,7 @@ class Front:
             return await self._authenticator.authenticate_fresh(token)
 
     def _no_route(self, raw: BaseRequest, methods: Mapping[str, Route]) -> Response:
-        if raw.method == "OPTIONS":
+        if raw.method == "OPTIONS" and self._cors:
             wanted = raw.headers.get("Access-Control-Request-Headers", _ALLOWED_HEADERS)
             return Response(status=204, headers={**_PREFLIGHT, "Access-Control-Allow-Headers": wanted})
         if methods:

@@ -41,6 +41,7 @@ GOLDEN = {
     "16d61726b04000000b4060755e79fafc6696f7461",
 }
 SYNCED = DIRECTORY / "synced"
+WHOLE = Position(3, 96)
 
 
 def path(segment: int):
@@ -50,7 +51,7 @@ def path(segment: int):
 class Disk(SimulatedFileSystem):
     """The sound log, and ways to hurt it."""
 
-    def __init__(self, synced: Position | None = Position(3, 96)) -> None:
+    def __init__(self, synced: Position | None = WHOLE) -> None:
         super().__init__()
         for segment, text in GOLDEN.items():
             self.put(path(segment), bytes.fromhex(text))
@@ -216,7 +217,7 @@ async def test_damaged_frame_header(offset):
     assert recovery.damage == [Damage(2, 36, 21, "frame header")]
 
 
-@pytest.mark.parametrize("synced", [Position(3, 96), None])
+@pytest.mark.parametrize("synced", [WHOLE, None])
 async def test_flipped_payload_bit(synced):
     disk = Disk(synced)
     disk.flip(2, 75)

@@ -31,7 +31,6 @@ class Record:
         self.durable = durable
         self.is_synced = False  # survives even a power cut
         self.is_released = False
-        self.may_be_back = False  # refused, but the machine stopped before a later segment could say so
 
     @property
     def is_answered(self):
@@ -143,7 +142,7 @@ class LogMachine(RuleBasedStateMachine):
         if self.options["policy"] == "os":
             for record in self.records:
                 record.is_released |= not record.is_synced  # or lost: both may be gone
-        before = {damage for damage in self.known_damage}
+        before = set(self.known_damage)
         self.files.crash()
         self.restart(may_be_damaged=True)
         self.known_damage |= before

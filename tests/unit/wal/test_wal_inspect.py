@@ -7,12 +7,12 @@ from tests.support.wal import DIRECTORY, open_log, put
 
 async def test_a_log_is_listed_while_it_is_being_written(tmp_path):
     log, _, _ = open_log(OsFileSystem(), tmp_path, segment_bytes_max=100, preallocate=True)
-    await put(log, [b"x" * 20, b"y" * 10, b"z"])
+    await put(log, [b"x" * 40, b"y" * 10, b"z"])
 
     report = inspect(tmp_path)
 
     assert report.segments == (
-        SegmentReport(1, 72, 1, 20, Position(1, 36), Position(1, 36), 0, ()),
+        SegmentReport(1, 92, 1, 40, Position(1, 36), Position(1, 36), 0, ()),
         SegmentReport(2, 100, 2, 11, Position(2, 36), Position(2, 62), 0, ()),
     )
     assert report.synced == Position(2, 79)

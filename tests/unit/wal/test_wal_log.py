@@ -88,8 +88,8 @@ async def test_os_answers_without_a_sync_and_syncs_later(files):
     await durable
     assert "sync" not in files.calls
 
-    while "sync" not in files.calls:
-        await asyncio.sleep(0)
+    await settle()
+    assert "sync" in files.calls
     await log.aclose()
 
 
