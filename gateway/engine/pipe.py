@@ -37,8 +37,8 @@ class Pipe:
 
     async def head(self, bytes_max: int) -> tuple[bytes, bool]:
         """Return the first bytes, a read more than `bytes_max` at most, and whether they are all."""
-        head = await self.read()
-        chunk = head
+        await self._readable()
+        head = chunk = await self.read()
         while chunk and len(head) <= bytes_max:
             chunk = await self.read()
             head += chunk
