@@ -124,23 +124,33 @@ class Answer:
         await response.prepare(request)
         encoder = Encoder(self.coding)
         async for chunk in chunks:
-            await self._write(response, await self._encode(encoder, chunk))
+            await self._write(request, response, await self._encode(encoder, chunk))
         try:
             await run.outcome()
         except EngineError as error:
-            await self._write(response, encoder.encode(self._trailer(error)) + encoder.finish())
+            await self._write(request, response, encoder.encode(self._trailer(error)) + encoder.finish())
             await self.server.clock.sleep(_LINGER_SECONDS)
             if request.transport is not None:
                 request.transport.close()  # without a last chunk
         else:
-            await self._write(response, encoder.finish())
+            await self._write(request, response, encoder.finish())
         return response
 
-    async def _write(self, response: web.StreamResponse, data: bytes) -> None:
-        """Write `data`; a client who does not read it in time is as good as gone."""
-        if data:
+    async def _write(self, request: web.BaseRequest, response: web.StreamResponse, data: bytes) -> None:
+        """Write `data`.
+
+        Raises:
+            ConnectionError: the client has gone, or has read nothing for so long that it is as good as gone.
+        """
+        if not data:
+            return
+        try:
             async with asyncio.timeout(self.server.options.send_timeout_seconds):
                 await response.write(data)
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionAbortedError("the client does not read its answer") from None
 
     async def _encode(self, encoder: Encoder, chunk: bytes) -> bytes:
         if not self.coding or len(chunk) < _INLINE_BYTES:

@@ -66,6 +66,8 @@ class Handler:
             return await self._statement(request, call, answer)
         except EngineError as error:
             return answer.failed(error)
+        except ConnectionError:
+            raise  # nobody is there to be answered
         except Exception:
             log.exception("engine.request_failed")
             return answer.failed(EngineError(UNKNOWN_EXCEPTION, "The engine's HTTP side failed; see its log"))
@@ -122,7 +124,7 @@ class Handler:
             raise
         try:
             return await answer.send(request, call, pipe, run)
-        except (asyncio.CancelledError, TimeoutError, ConnectionError):
+        except (asyncio.CancelledError, ConnectionError):
             pipe.close()  # first: a thread that waits for room in it would not hear
             if reads:
                 await run.cancel()

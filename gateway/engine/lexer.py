@@ -38,7 +38,7 @@ class Token(NamedTuple):
 
 _PATTERN = re.compile(
     rb"""
-      (?P<blank> [\ \t\n\r\f\v]+ | \xc2[\x85\xa0] | \xe1(?:\x9a\x80|\xa0\x8e) | \xe3\x80\x80 | \xef\xbb\xbf
+      (?P<blank> [\ \t\n\r\f\v]+ | \xc2[\x85\xa0] | \xe1\xa0\x8e | \xe3\x80\x80 | \xef\xbb\xbf
                 | \xe2(?:\x80[\x80-\x8d\xa8\xa9\xaf]|\x81[\x9f\xa0])
                 | --[^\n]* | //[^\n]* | \#[\ !][^\n]* | \xe2\x88\x92\xe2\x88\x92[^\n]* )
     | (?P<number> [0-9](?:[eE][+-][0-9]|[0-9A-Za-z_.])* )

@@ -33,7 +33,7 @@ class EngineOptions:
     spool_disk_bytes_max: int = 16 * 1024 * 1024 * 1024
     """With `wait_end_of_query=1`: the largest answer."""
 
-    sessions_max: int = 1000
+    sessions_max: int = 5000
     session_timeout_seconds: int = 60
     session_timeout_seconds_max: int = 3600
     receive_timeout_seconds: float = 60.0

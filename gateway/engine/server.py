@@ -7,6 +7,7 @@ In the data directory: `engine.lock`, `clickhouse/` (the engine's own), `spool/`
 """
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -34,6 +35,10 @@ _BACKLOG = 1024
 _KEEPALIVE_SECONDS = 300.0
 _CLOSE_SECONDS = 1.0
 
+# What the HTTP library calls an error is a client that sends no HTTP; what goes wrong here, the handler logs itself.
+_quiet = logging.getLogger(f"{__name__}.http")
+_quiet.setLevel(logging.CRITICAL)
+
 
 def run(options: EngineOptions, ready: Callable[[int], None], clock: Clock | None = None) -> int:
     """Serve until told to stop; return the exit code.
@@ -56,7 +61,7 @@ async def _serve(options: EngineOptions, ready: Callable[[int], None], clock: Cl
     spool_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = DirectoryLock(options.data_dir, clock)
     await lock.take(options.lock_wait_seconds)
-    library = Library(options.data_dir / "clickhouse", options.memory_bytes_max)
+    library = Library(options.data_dir / "clickhouse", spool_dir, options.memory_bytes_max)
     await asyncio.to_thread(library.open)
     runner = Runner(library, options, clock)
     server = Server(options, clock, library.version, library.timezone, spool_dir)
@@ -85,6 +90,7 @@ async def _listen(handler: Handler, options: EngineOptions) -> web.ServerRunner:
         handler_cancellation=True,
         auto_decompress=False,
         access_log=None,
+        logger=_quiet,
         keepalive_timeout=_KEEPALIVE_SECONDS,
         max_line_size=_URL_BYTES_MAX,
         read_bufsize=_READ_BYTES,

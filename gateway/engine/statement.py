@@ -98,6 +98,15 @@ def insert(text: bytes) -> Insert | None:
     return None
 
 
+def from_file(head: bytes, path: str, input_format: str) -> bytes:
+    """Return the INSERT of `head` (see `Insert`), made to take its data from the file `path`."""
+    stream = tokens(head)
+    _past_table(stream)
+    settings = next((token.start for token in stream if token.text == b"SETTINGS" and token.depth == 0), len(head))
+    infile = f"\nFROM INFILE '{path}' COMPRESSION 'none'\n".encode()
+    return head[:settings] + infile + head[settings:] + f"\nFORMAT {input_format}".encode()
+
+
 def plain(text: bytes) -> Plain:
     """Return the one statement in `text`.
 

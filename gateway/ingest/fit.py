@@ -19,7 +19,7 @@ from gateway.core.errors import InvalidRequest
 from gateway.ingest.lines import RECORD, is_blank, is_utf8, split, split_json, why_unreadable
 from gateway.ingest.plan import ARRIVAL, OMIT, feeds
 from gateway.ingest.quarantine import Quarantine, QuarantinedRow
-from gateway.ingest.readers import ExactReader, FastReader
+from gateway.ingest.readers import LINE_BYTES_MAX, ExactReader, FastReader
 from gateway.ingest.transport import arrow_field
 from gateway.ingest.unfit import Unfit
 from gateway.schema.columns import Column, Schema
@@ -115,7 +115,7 @@ class Fitter:
         return self._fit(split_json(body), body, now, import_id)
 
     def _fit(self, lines: list[bytes], body: bytes, now: float, import_id: str) -> Fitted:
-        if body.isascii() or is_utf8(body):
+        if is_utf8(body) and (len(body) <= LINE_BYTES_MAX or max(map(len, lines)) <= LINE_BYTES_MAX):
             try:
                 columns = self._read(list(map(self._fast.decode, lines)), lines)
             except _REFUSALS:
@@ -155,7 +155,7 @@ class Fitter:
         """Return number and event of the lines the fast path can decode."""
         found = []
         for number, line in enumerate(lines):
-            if not is_utf8(line):
+            if len(line) > LINE_BYTES_MAX or not is_utf8(line):
                 continue
             try:
                 found.append((number, self._fast.decode(line)))

@@ -164,11 +164,11 @@ class Times:
         """
         try:
             lengths = set(map(len, values))  # type: ignore[arg-type]
-            if len(lengths) > 1:
-                return None
             digits = _SHAPES.get(lengths.pop())
+            if digits is None or lengths:
+                return None
             zoned = not values[0][-1].isdigit()  # type: ignore[index]
-            if digits is None or not (zoned or self._zone is dt.UTC):
+            if not zoned and self._zone is not dt.UTC:
                 return None
             kind = pa.timestamp(_UNITS[digits], "UTC" if zoned else None)
             ticks: list[int] = pa.array(values, pa.string()).cast(kind).cast(pa.int64()).to_pylist()

@@ -25,6 +25,7 @@ from gateway.ingest.moments import transport_digits
 from gateway.ingest.unfit import Unfit, decode_text, shown
 from gateway.schema.types import DataType
 
+LONG_TEXT_BYTES: Final = 64 * 1024
 DEPTH_MAX: Final = 500  # the engine takes 1024; Python's own limit is near 1000
 
 _INT64_MIN: Final = -(2**63)
@@ -49,9 +50,8 @@ def object_converter(kind: DataType, converter: Callable[[DataType], _Convert]) 
         InvalidRequest: a typed path has a type that cannot be checked here.
     """
     typed = [_TypedPath(path, arg, converter) for path, arg in zip(kind.names, kind.args, strict=True)]
-    # With typed paths a number must keep its text: a Decimal wants all of it.
-    hook = _keep_text if typed else None
-    decode = msgspec.json.Decoder(dict[str, Any], float_hook=hook).decode
+    by_value = msgspec.json.Decoder(dict[str, Any]).decode
+    by_text = msgspec.json.Decoder(dict[str, Any], float_hook=_keep_text).decode
 
     def convert(raw: bytes) -> str:
         if raw[0] == _QUOTE:
@@ -59,7 +59,8 @@ def object_converter(kind: DataType, converter: Callable[[DataType], _Convert]) 
         if not raw.startswith(b"{"):
             raise Unfit("it must be an object")
         try:
-            value = decode(raw)
+            # With typed paths a number must keep its text: a Decimal wants all of it. And see `readers.LINE_BYTES_MAX`.
+            value = by_text(raw) if typed or len(raw) > LONG_TEXT_BYTES else by_value(raw)
             for path in typed:
                 path.apply(value)
             text = msgspec.json.encode(value)

@@ -12,13 +12,16 @@ earlier `"a": {…}` leaves nothing behind). A step into what is no object finds
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from gateway.ingest.fast import Check, check_present, typed
 from gateway.ingest.plan import REFUSE, Feed
+
+LINE_BYTES_MAX: Final = 64 * 1024
+"""Of a line for the fast reader. msgspec reads a float of 100 000 digits and more wrongly when it has an exponent."""
 
 
 @dataclass(slots=True)

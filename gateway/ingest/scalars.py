@@ -3,14 +3,13 @@
 See `values` for the rules; each function here returns a converter, which raises `Unfit`.
 """
 
+import math
 import re
 import struct
 from collections.abc import Callable
 from decimal import Decimal
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Any, Final
-
-import msgspec
 
 from gateway.ingest.moments import DATE32_DAYS, DATE_DAYS_MAX, Days, NotMoment, Times, load_zone
 from gateway.ingest.unfit import Unfit, decode_text
@@ -51,8 +50,6 @@ _BOOLS: Final = {
     for value, words in ((True, "true t yes y on enable enabled 1"), (False, "false f no n off disable disabled 0"))
     for word in words.split()
 }
-
-_decode_float: Final = msgspec.json.Decoder(float).decode
 
 
 def scalar_converter(kind: DataType) -> Convert | None:
@@ -158,15 +155,12 @@ def _float(kind: DataType) -> Convert:
     def convert(raw: bytes) -> float:
         if raw[0] not in b"-0123456789":
             raise Unfit
-        try:
-            value = _decode_float(raw)
-        except msgspec.MsgspecError:
-            raise Unfit("out of range") from None
-        if single and not fits_float32(value):
+        value = float(raw)
+        if math.isinf(value) or (single and not fits_float32(value)):
             raise Unfit("out of range")
         if _is_integer(raw) and (as_float32(value) if single else value) != int(raw):
             raise Unfit("it cannot be stored exactly")
-        return value
+        return 0.0 if raw == b"-0" else value  # the integer -0 is 0
 
     return convert
 

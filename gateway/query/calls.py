@@ -18,11 +18,12 @@ from sqlglot import exp
 
 from gateway.core.errors import InvalidRequest
 from gateway.query import functions
+from gateway.query.nodes import Positive
 from gateway.query.parse import aggregate_name, canonical_structure
 
 _TABLE_FUNCTIONS: Final = frozenset(
-    ["numbers", "numbers_mt", "zeros", "zeros_mt", "generate_series", "generateSeries", "generateRandom"]
-    + ["null", "values"]
+    ("numbers", "numbers_mt", "zeros", "zeros_mt", "generate_series", "generateSeries")
+    + ("generateRandom", "null", "values")
 )
 # Those whose first argument may be a string with names and types of columns.
 _WITH_STRUCTURE: Final = frozenset(["values", "generateRandom", "null"])
@@ -58,6 +59,8 @@ class Calls:
     def check(self, node: exp.Expr, aliases: AbstractSet[str]) -> None:
         """Raise unless the call `node` may be made where `aliases` are known."""
         name, arguments = node.name, node.expressions
+        if node.arg_key == "expression" and isinstance(node.parent, exp.Dot) and name.upper() != "COLUMNS":
+            raise InvalidRequest(f"[Error] The function {name} is not one of a table or a database")
         self.check_name(name, aliases)
         if not functions.is_allowed(name):
             node.set("this", exp.Identifier(this=name, quoted=True))
@@ -70,6 +73,11 @@ class Calls:
             text = arguments[0].name if arguments and _is_string(arguments[0]) else ""
             if not functions.is_aggregate(aggregate_name(text)):
                 raise InvalidRequest(f"[Error] The first argument of {name} must be the name of an aggregate function")
+
+    def check_filter(self, node: exp.Filter) -> None:
+        """Raise unless `node` filters an aggregate: the engine adds If to the name, whatever function that makes."""
+        if not functions.is_aggregate(node.this.name):
+            raise InvalidRequest("[Error] FILTER is for aggregate functions")
 
     def check_name(self, name: str, aliases: AbstractSet[str]) -> None:
         """Raise unless `name` is a function that may be called, or a lambda the query itself has named."""
@@ -115,8 +123,8 @@ def check_table_function(node: exp.Expr) -> None:
 
 
 def unwrapped(node: exp.Expr) -> exp.Expr:
-    """Return `node` without the brackets and aliases around it, which the engine does not mind."""
-    while isinstance(node, (exp.Paren, exp.Alias)):
+    """Return `node` without the brackets, aliases and plus signs around it, which the engine does not mind."""
+    while isinstance(node, (exp.Paren, exp.Alias, Positive)):
         node = node.this
     return node
 

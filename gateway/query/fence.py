@@ -3,8 +3,8 @@
     text ── parse ──► tree ── check_same ──► resolve names, check calls ──► render ──► SQL
 
 One SELECT comes in, one SELECT goes out. A table in the result is one that `resolve` gave, in full
-(`database`.`table`), or a CTE under a name of ours: no name of the user's is ever looked up in the engine's current database, however the
-engine scopes it. What is called is on the list of `functions`. A filtered table becomes
+(`database`.`table`), or a CTE under a name of ours: no name of the user's is ever looked up in the engine's current
+database, however the engine scopes it. What is called is on the list of `functions`. A filtered table becomes
 `(SELECT * FROM table WHERE filter)`. SETTINGS and FORMAT are taken out and handed to the caller.
 
 Pure: text in, text out.
@@ -20,7 +20,7 @@ from sqlglot import exp
 from gateway.core.errors import InvalidRequest, NotFound
 from gateway.query.calls import Calls, check_table_function, unwrapped
 from gateway.query.formats import canonical_format
-from gateway.query.nodes import QueryParameter
+from gateway.query.nodes import DoubleColon, QueryParameter
 from gateway.query.parse import parse, parse_condition
 from gateway.query.render import check_same, render
 
@@ -34,6 +34,13 @@ _SETTINGS: Final = frozenset(["max_execution_time", "max_memory_usage", "max_thr
 _FILTERED: Final = "row_filter"
 
 _QUERIES: Final = (exp.Select, exp.SetOperation, exp.Subquery)
+
+
+# What stands behind IN and cannot be a table for the engine: values, calls, and subqueries, which are fenced themselves.
+_VALUES: Final = (
+    *_QUERIES, exp.Literal, exp.RawString, exp.HexString, exp.BitString, exp.Null, exp.Boolean, exp.Neg, exp.Array,
+    exp.Tuple, exp.Anonymous, exp.ParameterizedAgg, exp.Cast, DoubleColon, exp.Bracket, QueryParameter,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +171,8 @@ class _Fencing:
         elif isinstance(item, (exp.Anonymous, exp.ParameterizedAgg)):
             if not isinstance(item.parent, exp.Table):
                 self._calls.check(item, scope.aliases)
+        elif isinstance(item, exp.Filter):
+            self._calls.check_filter(item)
         elif isinstance(item, exp.Column):
             self._column(item, scope)
         elif isinstance(item, exp.In):
@@ -216,8 +225,10 @@ class _Fencing:
         """Make what stands alone behind IN one of our tables, or a value that the engine cannot take for a table."""
         members = [node.args["field"]] if node.args.get("field") else node.expressions
         member = unwrapped(members[0]) if len(members) == 1 else None
-        if not isinstance(member, (exp.Column, exp.Dot)):
+        if member is None or isinstance(member, _VALUES):
             return
+        if not isinstance(member, (exp.Column, exp.Dot)):
+            raise InvalidRequest("[Error] Syntax error: IN takes a table, a subquery, an array, or values in brackets")
         name = _dotted(member) if isinstance(member, exp.Column) else ""
         is_word = isinstance(member, exp.Column) and not member.table
         if is_word and name in scope.ctes and name not in scope.aliases:

@@ -33,6 +33,8 @@ def _select(w: Writer, node: exp.Expr) -> None:
         w.node(node.args["with_"])
     if part("from_first"):
         _all(w, sources)
+    if not node.expressions:
+        raise InvalidRequest("[Error] Syntax error: SELECT needs at least one expression")
     w.word("SELECT")
     _all(w, [part("distinct")])
     w.nodes(node.expressions)
@@ -107,6 +109,29 @@ def _cte(w: Writer, node: exp.Expr) -> None:
     w.name(node.alias)
     w.word("AS", "(")
     w.node(node.this)
+    w.word(")")
+
+
+def _group(w: Writer, node: exp.Expr) -> None:
+    part = node.args.get
+    if not part("all") and not node.expressions:
+        raise InvalidRequest("[Error] Syntax error: GROUP BY needs at least one expression")
+    w.word("GROUP", "BY", *(["ALL"] if part("all") else []))
+    w.nodes(node.expressions)
+    for key in ("rollup", "cube", "totals"):
+        if part(key):
+            w.word("WITH", key.upper())
+
+
+def _in(w: Writer, node: exp.Expr) -> None:
+    part = node.args.get
+    w.node(node.this)
+    w.word(*(["GLOBAL"] if part("is_global") else []), *(["NOT"] if part("negate") else []), "IN")
+    if not node.expressions:
+        w.node(node.args["field"])
+        return
+    w.word("(")
+    w.nodes(node.expressions)
     w.word(")")
 
 
@@ -270,34 +295,32 @@ _FORMS: Final[dict[type, str]] = {
     exp.With: "WITH recursive:RECURSIVE expressions,",
     exp.TableAlias: "AS this",
     exp.From: "FROM this",
-    exp.Table: "db>. this alias final:FINAL sample joins*",
+    exp.Table: "db>. this alias? final:FINAL sample? joins*",
     exp.TableSample: "SAMPLE=size OFFSET=seed",
     nodes.Joined: "kinds* JOIN this ON=on USING=using",
     nodes.CommaJoined: ", this",
     nodes.ArrayJoined: "kinds* JOIN expressions,",
     nodes.Listed: "expressions,",
-    exp.Distinct: "DISTINCT ON=on expressions,",
+    exp.Distinct: "DISTINCT ON=on expressions,?",
     exp.PreWhere: "PREWHERE this",
     exp.Where: "WHERE this",
-    exp.Group: "GROUP BY all:ALL expressions, rollup:WITH_ROLLUP cube:WITH_CUBE totals:WITH_TOTALS",
     exp.Rollup: "ROLLUP (expressions)",
     exp.Cube: "CUBE (expressions)",
     exp.GroupingSets: "GROUPING SETS (expressions)",
     exp.Having: "HAVING this",
     exp.Qualify: "QUALIFY this",
     exp.Order: "ORDER BY expressions,",
-    exp.Ordered: "this desc:DESC nulls_first:NULLS_FIRST nulls_last:NULLS_LAST with_fill",
+    exp.Ordered: "this desc:DESC nulls_first:NULLS_FIRST nulls_last:NULLS_LAST with_fill?",
     exp.WithFill: "WITH FILL FROM=from_ TO=to STEP=step STALENESS=staleness INTERPOLATE=interpolate",
     nodes.Filled: "this AS=expression",
     nodes.LimitClause: "LIMIT skip>, expression OFFSET=offset BY=by with_ties:WITH_TIES",
-    nodes.OffsetClause: "OFFSET expression unit",
+    nodes.OffsetClause: "OFFSET expression unit?",
     exp.Not: "NOT this",
     nodes.Positive: "+ this",
     exp.Paren: "( this )",
-    exp.Tuple: "( expressions, )",
-    exp.Array: "[ expressions, ]",
+    exp.Tuple: "( expressions,? )",
+    exp.Array: "[ expressions,? ]",
     exp.Bracket: "this [ expressions, ]",
-    exp.In: "this is_global:GLOBAL negate:NOT IN field (expressions)",
     exp.Between: "this negate:NOT BETWEEN low AND high",
     exp.Is: "this IS negate:NOT NULL ~expression",
     exp.NullSafeNEQ: "this IS negate:NOT DISTINCT FROM expression",
@@ -315,10 +338,10 @@ _FORMS: Final[dict[type, str]] = {
     nodes.TypedLiteral: "this expression",
     nodes.QueryParameter: "{ this : kind }",
     exp.Alias: "this AS alias",
-    exp.Case: "CASE this ifs* ELSE=default END",
+    exp.Case: "CASE this? ifs* ELSE=default END",
     exp.If: "WHEN this THEN true",
     nodes.Ternary: "this ? true : false",
-    exp.Interval: "INTERVAL this unit",
+    exp.Interval: "INTERVAL this unit?",
     exp.Filter: "this FILTER ( expression )",
     exp.IgnoreNulls: "this IGNORE NULLS",
     exp.RespectNulls: "this RESPECT NULLS",
@@ -334,6 +357,8 @@ _FUNCTIONS: Final[dict[type, tuple[Callable[[Writer, Any], None], str]]] = {
     exp.Intersect: (_set_operation, f"this expression distinct {_QUERY}"),
     exp.Subquery: (_subquery, f"this alias joins {_QUERY}"),
     exp.CTE: (_cte, "this alias scalar"),
+    exp.Group: (_group, "all expressions rollup cube totals"),
+    exp.In: (_in, "this is_global negate field expressions"),
     nodes.FetchClause: (_fetch, "this expression unit with_ties"),
     exp.Neg: (_minus, "this"),
     exp.Identifier: (_identifier, "this quoted"),

@@ -68,6 +68,8 @@ _UNIT_FUNCTIONS: Final = frozenset(
     prefix + infix + what for prefix, infix, what in product(("DATE", "TIMESTAMP"), ("", "_"), ("ADD", "SUB", "DIFF"))
 )
 
+_QUERY_STARTS: Final = frozenset([TokenType.SELECT, TokenType.WITH, TokenType.FROM, TokenType.L_PAREN])
+
 _TYPE_MARKS: Final = {
     TokenType.COMMA: ",", TokenType.EQ: "=", TokenType.DASH: "-", TokenType.DOT: ".",
     TokenType.L_PAREN: "(", TokenType.R_PAREN: ")",
@@ -113,6 +115,12 @@ class Grammar(ClickHouseParser):
         TokenType.OFFSET: lambda self: self._parse_offset_clause(),
         TokenType.FETCH: lambda self: self._parse_fetch_clause(),
     }
+
+    def _parse_statement(self) -> exp.Expr | None:
+        """Read a query; sqlglot would read any statement here, CTEs included, and log those it does not know."""
+        if self._curr and self._curr.token_type not in _QUERY_STARTS:
+            self.raise_error("Expected SELECT")
+        return super()._parse_statement()
 
     # ---- calls ----
 

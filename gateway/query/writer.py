@@ -3,8 +3,10 @@
 A form is a line of words, separated by blanks:
 
     WORD        a keyword, or a sign
-    part        the part of that name, if there is one
-    part,       a list, with commas between
+    part        the part of that name, which must be there
+    part?       the part, if there is one
+    part,       a list, which must not be empty, with commas between
+    part,?      a list, with commas between
     part*       a list, nothing between
     (part)      a list in brackets, if there is one
     WORD=part   the word and the part, if there is one
@@ -12,17 +14,21 @@ A form is a line of words, separated by blanks:
     part:WORD   the word, if the part is true
     ~part       nothing; the part says nothing more
 
-`_` in a word is a blank. Where a form cannot say it, a function does, with the names of the parts it may meet.
+`_` in a word is a blank. A part that must be there and is not is refused: the engine would take the next word for it.
+What a form cannot say, a function writes; it comes with the names of the parts it may meet.
 """
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlglot import exp
 
 from gateway.core.errors import InvalidRequest
 from gateway.schema.names import quote_identifier
+
+# What writes brackets around a query in it, or, in the case of UNION and its like, needs none.
+_BRACKETED: Final = (exp.Subquery, exp.SetOperation, exp.CTE, exp.Exists, exp.Any, exp.All)
 
 
 class Step(NamedTuple):
@@ -33,6 +39,7 @@ class Step(NamedTuple):
     after: tuple[str, ...] = ()
     has_commas: bool = True
     is_flag: bool = False
+    is_required: bool = False
 
 
 class Form(NamedTuple):
@@ -65,7 +72,7 @@ class Writer:
     def node(self, node: exp.Expr) -> None:
         """Write `node`, if it is of a kind we know and has no part we do not."""
         form = self._forms.get(type(node))
-        if form is None:
+        if form is None or (isinstance(node, exp.Query) and not _is_in_brackets(node)):
             raise InvalidRequest(f"[Error] Syntax error: {_title(node)} is not supported here")
         for part, value in node.args.items():
             if part not in form.parts and value not in (None, False, []):
@@ -84,6 +91,8 @@ class Writer:
 
     def _step(self, step: Step, value: Any) -> None:
         if not value:
+            if step.is_required:
+                raise InvalidRequest("[Error] Syntax error: something is missing")
             return
         self.word(*step.before)
         if step.is_flag:
@@ -124,9 +133,18 @@ def _step(text: str) -> Step:
                 return Step(left, after=(right,))
             return Step(left, tuple(right.split("_")), is_flag=True)
     if text[0].islower():
-        return Step(text.rstrip(",*"), has_commas=not text.endswith("*"))
+        return Step(text.rstrip(",*?"), has_commas=not text.endswith("*"), is_required=text[-1] not in "?*")
     return Step("", (text,), is_flag=True)
 
 
+def _is_in_brackets(node: exp.Expr) -> bool:
+    """Say whether `node`, a query, stands where there are brackets around it or none are needed.
+
+    sqlglot reads `FROM SELECT x`; the engine would take SELECT for a table and `x` for its alias.
+    """
+    is_member = isinstance(node.parent, exp.In) and len(node.parent.expressions) == 1
+    return node.parent is None or is_member or isinstance(node, exp.Subquery) or isinstance(node.parent, _BRACKETED)
+
+
 def _title(node: object) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(node).__name__).upper()
+    return "nothing" if node is None else re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(node).__name__).upper()

@@ -314,3 +314,19 @@ def test_stopped_at_any_call_nothing_answered_is_lost(seed, kind):
             calls += 1
 
     assert asyncio.run(run()) > 80
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_what_one_start_has_read_the_next_reads_too(seed):
+    """The process is killed before a sync, the frames are read from memory; then the power goes."""
+    files = SimulatedFileSystem(seed)
+    log, _, _ = open_log(files, policy="os")
+    await put(log, [b"one", b"two"])
+    files.kill()
+    _, held, _ = open_log(files)
+    assert len(held) == 2
+
+    files.crash()
+
+    _, again, _ = open_log(files)
+    assert again == held

@@ -156,6 +156,26 @@ async def test_a_setting_holds_for_one_statement(http):
     assert (await ask(http, query, nonesuch="1"))[2]["X-ClickHouse-Exception-Code"] == "115"
 
 
+async def test_nothing_stays_on_a_connection_for_the_next_statement(http):
+    """Connections are used again; what a statement changes on one must not be seen there."""
+    state = "SELECT getSetting('max_block_size') = 7, currentDatabase()"
+    there = "SELECT count() FROM system.tables WHERE name = 'stays'"
+    before = (await ask(http, state))[1]
+    for change in (
+        "SET max_block_size = 7",
+        "USE system",
+        "CREATE TEMPORARY TABLE stays (a Int8)",
+        "SELECT 1 SETTINGS max_block_size = 7",
+        "SELECT throwIf(1) SETTINGS max_block_size = 7",
+        "SET param_x = 'stays'",
+    ):
+        await ask(http, change)
+        answers = await asyncio.gather(*[ask(http, state) for _ in range(8)], *[ask(http, there) for _ in range(8)])
+        assert {body for _, body, _ in answers} == {before, b"0\n"}
+    assert (await ask(http, "SELECT {x:String}", param_x="1"))[0] == 200
+    assert (await ask(http, "SELECT {x:String}"))[2]["X-ClickHouse-Exception-Code"] == "456"
+
+
 async def test_get_reads_only_and_readonly_locks_the_settings(http):
     create = "CREATE TABLE never (a Int8) ENGINE Memory"
 

@@ -185,13 +185,14 @@ def outcome(fit, data):
 
 @pytest.mark.parametrize("name", KEYS)
 @pytest.mark.parametrize("rows", [1, 60])
-def test_both_paths_agree_at_the_edges_of_every_type(name, rows):
-    """Alone, and among rows of which the last is a good one."""
+@pytest.mark.parametrize("last", [0, 1])
+def test_both_paths_agree_at_the_edges_of_every_type(name, rows, last):
+    """Alone, among many of its like, and with a good row behind."""
     good = ",".join(f'"{key}":{GOOD[key]}' for key in ("i8", "u8") if key != name)
-    last = f'{{{good},"{name}":{GOOD[name]}}}'
+    behind = [f'{{{good},"{name}":{GOOD[name]}}}'] * last
     for value in [*SPLIT[name], GOOD[name], *NUMBERS, *STRINGS, *OTHERS]:
         row = f'{{{good},"{name}":{value}}}'
-        data = "\n".join([row] * rows + [last]).encode("utf-8", "surrogatepass")
+        data = "\n".join([row] * rows + behind).encode("utf-8", "surrogatepass")
         assert outcome(FITTER.fit_ndjson, data) == outcome(EXACT.fit_ndjson, data), value
 
 
