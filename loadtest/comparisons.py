@@ -12,8 +12,8 @@ from functools import partial
 
 import workload
 from generator import Generator
-from measure import Bench, Stack, Trial, direct, run_load, send, stack
-from processes import Baseline, Engine, Failed, Gateway, peak_bytes, resident_bytes
+from measure import Bench, Stack, Trial, database_of, direct, run_load, stack, warm_up
+from processes import Baseline, Engine, Failed, Gateway, ask, peak_bytes, resident_bytes
 
 Arms = dict[str, Callable[[], Trial]]
 
@@ -54,6 +54,7 @@ def _gateway(bench: Bench, rows: int, *, workers: int = 0, encoding: str = "") -
         if encoding:
             bodies = workload.compressed(bodies, encoding)
         requests = _requests(bench, [made.gateway.target("events")], rows, bodies=bodies, encoding=encoding)
+        made.warm_up("events", workload.bodies(1, 1)[0])
         return run_load(bench, made.gateway, requests, pids=made.pids, count=made.counter([table]))
 
 
@@ -62,6 +63,7 @@ def _direct(bench: Bench, rows: int, connections: int | None = None) -> Trial:
     with direct(bench) as (engine, table):
         requests = _requests(bench, [workload.Target.direct(engine.auth, table)], rows)
         count = partial(_count, engine, table)
+        warm_up(engine, [workload.Target.direct(engine.auth, table)], workload.bodies(1, 1)[0], 8)
         return run_load(bench, engine, requests, count=count, connections=connections)
 
 
@@ -136,6 +138,7 @@ def sources(bench: Bench) -> Iterator[Arms]:
             requests = _requests(bench, targets, 100)
             return run_load(bench, made.gateway, requests, pids=made.pids, count=made.counter(ids[:many]))
 
+        made.warm_up("events_0", workload.bodies(1, 1)[0])
         yield {str(many): partial(arm, many) for many in bench.sources}
 
 
@@ -147,6 +150,7 @@ def columns(bench: Bench) -> Iterator[Arms]:
             rows = 100
             bodies = workload.wide_bodies(many, rows, 16)
             requests = _requests(bench, [made.gateway.target("wide")], rows, bodies=bodies)
+            made.warm_up("wide", bodies[0])
             trial = run_load(bench, made.gateway, requests, pids=made.pids, count=made.counter([table]))
             return trial | {"landed_cells_per_s": trial["landed_rows_per_s"] * many}
 
@@ -170,6 +174,7 @@ def _visible(bench: Bench, connections: int) -> Trial:
         made.gateway.create("events", workload.SCHEMA)
         table = made.gateway.create("probe", "id UInt64 `json:$.id`", "id")
         requests = _requests(bench, [made.gateway.target("events")], 100)
+        made.warm_up("events", workload.bodies(1, 1)[0])
         load = None
         if connections:
             load = Generator(bench.generator, made.gateway.port, requests.path, connections, bench.seconds + 2)
@@ -196,19 +201,18 @@ def _probe(made: Stack, table: str, seconds: float) -> list[float]:
     def post() -> None:
         number = 0
         while time.monotonic() < stop:
-            if send(target, made.gateway.port, b'{"id":%d}' % number) == 202:
+            if ask("POST", made.gateway.port, target.path, b'{"id":%d}' % number, dict(target.headers))[0] == 202:
                 answered[number] = time.monotonic()
             number += 1
             time.sleep(_PROBE_SECONDS)
 
     poster = threading.Thread(target=post)
     poster.start()
-    made.counter([table])
-    query = made.engine.sql(f"SELECT database || '.' || name FROM system.tables WHERE name = '{table}'")
+    place = f"{database_of(made.engine, table)}.{table}"
     seen: dict[int, float] = {}
     while poster.is_alive() or answered.keys() - seen.keys():
         known = len(seen)
-        found = made.engine.sql(f"SELECT id FROM {query}")
+        found = made.engine.sql(f"SELECT id FROM {place}")
         now = time.monotonic()
         for number in map(int, found.split()):
             seen.setdefault(number, now)
@@ -235,6 +239,7 @@ def _memory(bench: Bench, *, is_out: bool) -> Trial:
         workers = made.gateway.pids()["worker"]
         idle = max(map(resident_bytes, workers))
         requests = _requests(bench, [made.gateway.target("events")], 1000)
+        made.warm_up("events", workload.bodies(1, 1)[0])
         if is_out:
             made.engine.kill()
             trial = run_load(bench, made.gateway, requests)
@@ -259,6 +264,7 @@ def _replay(bench: Bench) -> Trial:
         gateway = Gateway(directory, directory / "gateway", engine, "--workers", str(bench.workers))
         try:
             table = gateway.create("events", workload.SCHEMA)
+            Stack(bench, directory, engine, gateway).warm_up("events", workload.bodies(1, 1)[0])
             engine.kill()
             requests = _requests(bench, [gateway.target("events")], 1000)
             answered = int(run_load(bench, gateway, requests)["answered_rows"])

@@ -8,14 +8,14 @@ the first request until the last row is there, so a backlog left behind by the l
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
 
 from generator import Generator
-from processes import Daemon, Engine, Failed, Gateway, cpu_seconds, machine_cpu_seconds, peak_bytes
+from processes import Daemon, Engine, Failed, Gateway, ask, cpu_seconds, machine_cpu_seconds, peak_bytes
 from workload import SCHEMA, SORTING_KEY, Requests, Target
 
 Trial = dict[str, float]
@@ -58,6 +58,10 @@ class Stack:
 
     def pids(self) -> dict[str, list[int]]:
         return {**self.gateway.pids(), **self.engine.pids()}
+
+    def warm_up(self, name: str, body: bytes) -> None:
+        """Have every worker insert `body` into the data source `name` once, most likely: the kernel picks the worker."""
+        warm_up(self.gateway, [self.gateway.target(name, wait="true")], body, 8 * len(self.gateway.pids()["worker"]))
 
     def counter(self, ids: list[str]) -> Callable[[], int]:
         """Return a function that counts, in the engine, the rows in the tables `ids`."""
@@ -203,8 +207,14 @@ def _used(before: dict[int, float]) -> dict[int, float]:
     return {pid: cpu_seconds(pid) - start for pid, start in before.items()}
 
 
-def send(target: Target, port: int, body: bytes) -> int:
-    """Send one request and return its status."""
-    from processes import ask
+def warm_up(server: Daemon, targets: Sequence[Target], body: bytes, times: int) -> None:
+    """Send `body` a few times on connections of their own, so that every worker has done everything once.
 
-    return ask("POST", port, target.path, body, dict(target.headers))[0]
+    Raises:
+        Failed: it was refused.
+    """
+    for number in range(times):
+        target = targets[number % len(targets)]
+        status, answer = ask("POST", server.port, target.path, body, dict(target.headers))
+        if status not in {200, 202}:
+            raise Failed(f"a first request was answered {status}: {answer[:500].decode(errors='replace')}")

@@ -12,16 +12,11 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
-from clickhouse_connect import common
 from clickhouse_connect.driver import create_async_client
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from gateway.clickhouse.errors import ServerError
-
-# A setting the server does not know is the server's to refuse; sessions would serialise our statements.
-common.set_setting("invalid_setting_action", "send")
-common.set_setting("autogenerate_session_id", False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,15 @@ _STATUS: Final = {
     439: 503,
 }
 
-_CODE = re.compile(r"Code: (\d+)\. DB::Exception: ")
+_CODE = re.compile(r"Code: (\d+)\. [A-Za-z]+::[A-Za-z]*Exception: ")
+
+# What the engine quotes of the clauses we put into a statement is none of the client's words.
+_OURS = re.compile(
+    r"\s*INTO OUTFILE '/dev/fd/\d+' APPEND\s*FORMAT \w+ ?"
+    r"|\s*FROM INFILE '/dev/fd/\d+' COMPRESSION 'none'(?=\s)"
+    r"| ?\(in file/uri /dev/fd/\d+\):?"
+    r"|: While executing File: data for INSERT was parsed from file"
+)
 _TAIL = re.compile(r"(?:[.:]?\s*\((?P<name>[A-Z][A-Z0-9_]+)\)|\s*\(version [^()]*(?:\([^()]*\))?\s*\))\.?\s*$")
 
 
@@ -150,4 +158,4 @@ def parse(text: str) -> EngineError:
     while (tail := _TAIL.search(message)) is not None:
         name = tail["name"] or name
         message = message[: tail.start()]
-    return EngineError(int(code), message.strip(), name)
+    return EngineError(int(code), _OURS.sub("", message).strip(), name)

@@ -24,7 +24,7 @@ from gateway.engine.statement import Plain, from_file, kill_by_our_id, several
 _engine: Any = _chdb
 
 # A server's defaults where the library's differ: no bare expressions as statements, no introspection of the process.
-_SERVER_DEFAULTS = "implicit_select=0&allow_introspection_functions=0"
+_SERVER_DEFAULTS = "implicit_select=0&allow_introspection_functions=0&storage_file_read_method=pread"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,11 @@ from gateway.query.nodes import Positive
 from gateway.query.parse import aggregate_name, canonical_structure
 
 _TABLE_FUNCTIONS: Final = frozenset(
-    ("numbers", "numbers_mt", "zeros", "zeros_mt", "generate_series", "generateSeries")
-    + ("generateRandom", "null", "values")
+    "numbers numbers_mt zeros zeros_mt generate_series generateSeries generateRandom null values".split()  # noqa: SIM905
 )
+# What makes the engine call another function: `f(DISTINCT x)` is `fDistinct`, `f(x) FILTER (…)` is `fIf`.
+_RENAMING: Final = (exp.Filter, exp.IgnoreNulls, exp.RespectNulls)
+
 # Those whose first argument may be a string with names and types of columns.
 _WITH_STRUCTURE: Final = frozenset(["values", "generateRandom", "null"])
 
@@ -67,17 +69,14 @@ class Calls:
             return
         if isinstance(node, exp.ParameterizedAgg) and not functions.is_aggregate(name):
             raise InvalidRequest(f"[Error] The function {name} has no parameters")
+        if not functions.is_aggregate(name) and (isinstance(node.parent, _RENAMING) or _is_distinct(arguments)):
+            raise InvalidRequest(f"[Error] {name} is not an aggregate function")
         if functions.takes_a_function(name) and len(arguments) > 1:
             self._check_function_argument(unwrapped(arguments[0]), aliases)
         if functions.names_an_aggregate(name):
             text = arguments[0].name if arguments and _is_string(arguments[0]) else ""
             if not functions.is_aggregate(aggregate_name(text)):
                 raise InvalidRequest(f"[Error] The first argument of {name} must be the name of an aggregate function")
-
-    def check_filter(self, node: exp.Filter) -> None:
-        """Raise unless `node` filters an aggregate: the engine adds If to the name, whatever function that makes."""
-        if not functions.is_aggregate(node.this.name):
-            raise InvalidRequest("[Error] FILTER is for aggregate functions")
 
     def check_name(self, name: str, aliases: AbstractSet[str]) -> None:
         """Raise unless `name` is a function that may be called, or a lambda the query itself has named."""
@@ -127,6 +126,10 @@ def unwrapped(node: exp.Expr) -> exp.Expr:
     while isinstance(node, (exp.Paren, exp.Alias, Positive)):
         node = node.this
     return node
+
+
+def _is_distinct(arguments: list[exp.Expr]) -> bool:
+    return bool(arguments) and isinstance(arguments[0], exp.Distinct)
 
 
 def _is_string(node: exp.Expr) -> bool:

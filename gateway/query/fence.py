@@ -36,7 +36,7 @@ _FILTERED: Final = "row_filter"
 _QUERIES: Final = (exp.Select, exp.SetOperation, exp.Subquery)
 
 
-# What stands behind IN and cannot be a table for the engine: values, calls, and subqueries, which are fenced themselves.
+# What stands behind IN and cannot be a table for the engine: values, calls, and subqueries, fenced by themselves.
 _VALUES: Final = (
     *_QUERIES, exp.Literal, exp.RawString, exp.HexString, exp.BitString, exp.Null, exp.Boolean, exp.Neg, exp.Array,
     exp.Tuple, exp.Anonymous, exp.ParameterizedAgg, exp.Cast, DoubleColon, exp.Bracket, QueryParameter,
@@ -171,8 +171,6 @@ class _Fencing:
         elif isinstance(item, (exp.Anonymous, exp.ParameterizedAgg)):
             if not isinstance(item.parent, exp.Table):
                 self._calls.check(item, scope.aliases)
-        elif isinstance(item, exp.Filter):
-            self._calls.check_filter(item)
         elif isinstance(item, exp.Column):
             self._column(item, scope)
         elif isinstance(item, exp.In):

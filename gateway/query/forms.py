@@ -127,7 +127,7 @@ def _in(w: Writer, node: exp.Expr) -> None:
     part = node.args.get
     w.node(node.this)
     w.word(*(["GLOBAL"] if part("is_global") else []), *(["NOT"] if part("negate") else []), "IN")
-    if not node.expressions:
+    if part("field"):
         w.node(node.args["field"])
         return
     w.word("(")
@@ -212,6 +212,14 @@ def _cast(w: Writer, node: exp.Expr) -> None:
     w.word("AS")
     w.node(node.args["to"])
     w.word(")")
+
+
+def _json_cast(w: Writer, node: exp.Expr) -> None:
+    w.node(node.this)
+    w.word(".:")
+    if len(node.args["to"].args["keys"]) > 1:
+        raise InvalidRequest("[Error] Syntax error: write the type behind .: in backticks")
+    w.node(node.args["to"])
 
 
 def _type(w: Writer, node: exp.Expr) -> None:
@@ -330,7 +338,6 @@ _FORMS: Final[dict[type, str]] = {
     exp.Column: "catalog>. db>. table>. this",
     exp.Dot: "this . expression",
     exp.NestedJSONSelect: "this .^ expression",
-    exp.JSONCast: "this .: to",
     exp.Star: "* EXCEPT=except_ REPLACE=replace",
     exp.Apply: "this APPLY ( expression )",
     exp.Null: "NULL",
@@ -360,6 +367,7 @@ _FUNCTIONS: Final[dict[type, tuple[Callable[[Writer, Any], None], str]]] = {
     exp.Group: (_group, "all expressions rollup cube totals"),
     exp.In: (_in, "this is_global negate field expressions"),
     nodes.FetchClause: (_fetch, "this expression unit with_ties"),
+    exp.JSONCast: (_json_cast, "this to"),
     exp.Neg: (_minus, "this"),
     exp.Identifier: (_identifier, "this quoted"),
     exp.Literal: (_literal, "this is_string"),

@@ -1,8 +1,8 @@
 """Render: a tree back to SQL, one token for one token.
 
 Every identifier is quoted, so that no name can be read as a keyword; every string is escaped anew; comments are gone;
-what `forms` does not list is refused. `check_same` compares the tokens written with the tokens read: the text we send is
-the text we were given, but for optional words. What sqlglot reads wrongly is thereby refused, not answered wrongly.
+what `forms` does not list is refused. `check_same` compares the tokens written with the tokens read: the text we send
+is the text we were given, but for optional words. What sqlglot reads wrongly is thereby refused, not answered wrongly.
 """
 
 from typing import Final

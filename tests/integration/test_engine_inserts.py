@@ -183,6 +183,8 @@ async def test_a_large_insert_and_a_large_answer_take_bounded_memory(http, engin
     """
     piece = (b"x" * 999 + b"\n") * 1000
     small = {
+        "max_block_size": "1000",
+        "max_threads": "1",
         "max_insert_block_size": "1000",
         "min_insert_block_size_rows": "1000",
         "input_format_parallel_parsing": "0",

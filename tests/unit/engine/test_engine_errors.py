@@ -32,6 +32,34 @@ def test_brackets_in_the_message_are_kept():
     assert "(FOO): (BAR)" in str(error)
 
 
+def test_an_exception_of_another_kind_has_its_code_too():
+    error = parse(
+        "Code: 519. DB::NetException: All attempts failed. Log: \n\nCode: 279. DB::NetException: No. (NO_REPLICA)"
+    )
+
+    assert (error.code, error.name) == (519, "NO_REPLICA")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "Syntax error: failed at position 8 (t) (line 1, col 8): t (a) \n\nFROM INFILE '/dev/fd/41' COMPRESSION 'none'\n\n"
+            "FORMAT CSV. Expected INTO.",
+            "Syntax error: failed at position 8 (t) (line 1, col 8): t (a)\n\nFORMAT CSV. Expected INTO.",
+        ),
+        (
+            "The Arrow stream is empty: (in file/uri /dev/fd/41): While executing ArrowIPCBlockInputFormat: "
+            "While executing File: data for INSERT was parsed from file.",
+            "The Arrow stream is empty: While executing ArrowIPCBlockInputFormat.",
+        ),
+        ("In scope SELECT x\nINTO OUTFILE '/dev/fd/7' APPEND\nFORMAT TSV .", "In scope SELECT x."),
+    ],
+)
+def test_an_error_does_not_speak_of_our_own_clauses(said, told):
+    assert str(parse(f"Code: 62. DB::Exception: {said} (SYNTAX_ERROR)")) == told.rstrip(".")
+
+
 def test_text_that_is_no_exception_is_an_unknown_one():
     error = parse("terminate called")
 

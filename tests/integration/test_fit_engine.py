@@ -1,0 +1,238 @@
+"""Fit against the real engine: what it reads back is what was sent, for every type, to the last digit.
+
+Each type has a strategy of (JSON text, what must be read back); the second is made beside the first, not by our code. A
+batch goes the whole way: lines → fit → msgpack and back (as the log keeps small requests) → Arrow → engine.
+"""
+
+import datetime as dt
+import ipaddress
+import struct
+import uuid
+from decimal import Decimal
+
+import chdb
+import msgspec
+import orjson
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.ingest.fit import Fitter
+from gateway.schema.columns import CREATE_SETTINGS, parse_schema
+
+NOW = 1_767_607_200.123456
+SETTINGS = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+class Database:
+    """One connection, and a table per schema."""
+
+    def __init__(self, path):
+        self.connection = chdb.connect(path)
+        for name, value in CREATE_SETTINGS.items():
+            self.connection.query(f"SET {name} = {value}")
+        self.tables = {}
+
+    def table(self, schema):
+        name = self.tables.get(schema.ddl())
+        if name is None:
+            name = self.tables[schema.ddl()] = f"t{len(self.tables)}"
+            self.connection.query(f"CREATE TABLE {name} ({schema.ddl()}) ENGINE = MergeTree ORDER BY tuple()")
+        else:
+            self.connection.query(f"TRUNCATE TABLE {name}")
+        return name
+
+    def insert(self, table, arrow_schema, columns):
+        kept = msgspec.msgpack.decode(msgspec.msgpack.encode(columns))
+        arrays = [pa.array(values, field.type) for values, field in zip(kept, arrow_schema, strict=True)]
+        names = ", ".join(f"`{name}`" for name in arrow_schema.names)
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, arrow_schema) as stream:
+            stream.write_table(pa.Table.from_arrays(arrays, schema=arrow_schema))
+        with self.connection.send_insert(f"INSERT INTO {table} ({names})", "ArrowStream") as insert:
+            insert.append(sink.getvalue().to_pybytes())
+            insert.finish()
+
+    def rows(self, sql):
+        options = "SETTINGS output_format_json_quote_64bit_integers=1, output_format_json_quote_decimals=1"
+        data = self.connection.query(f"{sql} {options}", "JSONCompactEachRow").bytes()
+        return [orjson.loads(line) for line in bytes(data).splitlines()]
+
+    def stored(self, schema_text, lines, select):
+        """Fit `lines` (all must fit), store them, and return what `select` reads."""
+        schema = parse_schema(schema_text)
+        fitter = Fitter(schema)
+        fitted = fitter.fit_ndjson("\n".join(lines).encode(), NOW, "")
+        assert (fitted.rows, fitted.quarantine_columns[1:2]) == (len(lines), [])
+        table = self.table(schema)
+        for group in fitted.groups:
+            self.insert(table, fitter.arrow_schema(group.omitted), group.columns)
+        return self.rows(
+            f"SELECT {select} FROM {table} ORDER BY `n`" if "n" in schema.names else f"SELECT {select} FROM {table}"
+        )
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    found = Database(str(tmp_path_factory.mktemp("fit-engine")))
+    yield found
+    found.connection.close()
+
+
+def dumps(value):
+    return msgspec.json.encode(value).decode()
+
+
+def integers(bits, *, signed):
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+    numbers = st.integers(low, high) | st.sampled_from([low, high, 0])
+    texts = [lambda n: str(n)] + ([lambda n: f'"{n}"'] if bits >= 64 else [])
+    return st.tuples(numbers, st.sampled_from(texts)).map(lambda pair: (pair[1](pair[0]), str(pair[0])))
+
+
+def single(value):
+    return struct.unpack("<f", struct.pack("<f", value))[0]
+
+
+@st.composite
+def decimals(draw, precision, scale):
+    number = draw(st.integers(-(10**precision) + 1, 10**precision - 1))
+    value = Decimal(f"{number}E-{scale}")  # exact, whatever the context
+    text = draw(st.sampled_from([f"{value:f}", f"{value:E}", f"{value:f}" + "0" * bool(scale)]))
+    return draw(st.sampled_from([text, f'"{text}"'])), str(value)
+
+
+EPOCH = dt.datetime(1970, 1, 1)
+
+
+def clock(seconds):
+    return EPOCH + dt.timedelta(seconds=seconds)
+
+
+@st.composite
+def moments(draw, low, high, precision, *, naive=True):
+    """A moment in nanoseconds, written in one of our forms; read back in ticks of the column."""
+    seconds = draw(st.integers(low, high) | st.sampled_from([low, high, 0, -1 if low < 0 else 0]))
+    digits = draw(st.integers(0, 9))
+    fraction = draw(st.integers(0, 10**digits - 1))
+    kept = str(fraction).zfill(digits)[:precision].ljust(precision, "0") if digits else "0" * precision
+    ticks = seconds * 10**precision + int(kept or 0)
+    offset = draw(st.sampled_from([0, 3600, -12_600, 45_900] + [None] * naive))
+    local = clock(seconds + (offset or 0))
+    text = local.isoformat(draw(st.sampled_from("T ")), timespec="seconds")
+    if digits:
+        text += "." + str(fraction).zfill(digits)
+    if offset is not None:
+        sign, hours, minutes = "-" if offset < 0 else "+", abs(offset) // 3600, abs(offset) % 3600 // 60
+        forms = [f"{sign}{hours:02}:{minutes:02}", f"{sign}{hours:02}{minutes:02}"] + (["Z"] if offset == 0 else [])
+        text += draw(st.sampled_from(forms))
+    if digits == 0 and 0 <= seconds < 10**11 and draw(st.booleans()):
+        return str(seconds), str(ticks)
+    return dumps(text), str(ticks)
+
+
+def days(low, high):
+    numbers = st.integers(low, high) | st.sampled_from([low, high, 0])
+    return numbers.map(
+        lambda n: (dumps((EPOCH.date() + dt.timedelta(n)).isoformat()), (EPOCH.date() + dt.timedelta(n)).isoformat())
+    )
+
+
+text = st.text(max_size=20) | st.sampled_from(
+    ["", "\x00", "a\x00b", "\U0001f600", "'\"\\`", "null", "\t\n\r", "x" * 300]
+)
+strings = text.map(lambda s: (dumps(s), s))
+short = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=2).filter(
+    lambda s: len(s.encode()) <= 5
+)
+floats = st.floats(allow_nan=False, allow_infinity=False)
+
+SCALARS = {
+    **{f"Int{bits}": integers(bits, signed=True) for bits in (8, 16, 32, 64, 128, 256)},
+    **{f"UInt{bits}": integers(bits, signed=False) for bits in (8, 16, 32, 64, 128, 256)},
+    "Float64": floats.map(lambda x: (dumps(x), x)),
+    "Float32": st.floats(width=32, allow_nan=False, allow_infinity=False).map(lambda x: (dumps(x), x)),
+    "Decimal(9, 4)": decimals(9, 4),
+    "Decimal(18, 0)": decimals(18, 0),
+    "Decimal(38, 38)": decimals(38, 38),
+    "Decimal(76, 20)": decimals(76, 20),
+    "String": strings,
+    "LowCardinality(String)": strings,
+    "SimpleAggregateFunction(anyLast, String)": strings,
+    "FixedString(5)": short.map(lambda s: (dumps(s), s + "\0" * (5 - len(s.encode())))),
+    "Bool": st.sampled_from([("true", True), ("false", False), ("1", True), ('"No"', False), ('"enabled"', True)]),
+    "UUID": st.uuids().flatmap(lambda u: st.sampled_from([(dumps(str(u)), str(u)), (dumps(str(u).upper()), str(u))])),
+    "IPv4": st.ip_addresses(v=4).map(lambda a: (dumps(str(a)), str(a))),
+    "IPv6": st.ip_addresses(v=6).flatmap(
+        lambda a: st.sampled_from([dumps(str(a)), dumps(a.exploded)]).map(lambda t: (t, a.exploded))
+    ),
+    "Enum8('a' = -128, 'it\\'s' = 0, 'é' = 127)": st.sampled_from(
+        [('"a"', "a"), ("0", "it's"), ('"é"', "é"), ("127", "é")]
+    ),
+    "Enum16('x' = 300, 'y z' = -1)": st.sampled_from([('"x"', "x"), ("-1", "y z")]),
+    "Date": days(0, 65_535),
+    "Date32": days(-25_567, 120_529),
+    "DateTime": moments(0, 2**32 - 1, 0),
+    "DateTime('Asia/Tokyo')": moments(0, 2**32 - 1, 0, naive=False),
+    "DateTime64(3, 'America/New_York')": moments(-2_208_988_800, 10_413_791_999, 3, naive=False),
+    **{f"DateTime64({p})": moments(-2_208_988_800, 10_413_791_999, p) for p in range(7)},
+    **{f"DateTime64({p})": moments(-2_208_988_800, 9_223_372_035, p) for p in (7, 8, 9)},
+}
+SELECTS = {"DateTime": "toUnixTimestamp({})", "DateTime64": "reinterpretAsInt64({})", "IPv6": "toString({})"}
+
+
+def read(kind, name):
+    return SELECTS.get(kind.split("(")[0], "{}").format(name)
+
+
+def same(kind, found, expected):
+    if kind == "IPv6":
+        return ipaddress.ip_address(found).exploded == expected
+    if kind.startswith("Float"):
+        value = float(found) if found is not None else None
+        return (
+            (single(value) if kind == "Float32" else value) == expected
+            and repr(value) == repr(float(expected))
+            or (kind == "Float32" and single(value) == expected)
+        )
+    if kind.startswith(("Int", "UInt", "Decimal", "DateTime")):
+        return Decimal(str(found)) == Decimal(expected)
+    return found == expected
+
+
+@pytest.mark.parametrize("kind", SCALARS)
+def test_the_engine_reads_back_what_was_sent(database, kind):
+    """Plain, Nullable, and as an element of Array, Map and Tuple."""
+    pairs = st.lists(SCALARS[kind], min_size=1, max_size=30)
+    nullable = "" if kind.startswith(("Low", "Simple")) else f", o Nullable({kind}) `json:$.o`"
+    inner = "String" if kind.startswith("Simple") else kind
+
+    @SETTINGS
+    @given(pairs)
+    def check(found):
+        schema = (
+            f"n UInt32 `json:$.n`, v {kind} `json:$.v`{nullable}, a Array({inner}) `json:$.a[:]`, "
+            f"m Map(String, {inner}) `json:$.m`, t Tuple(k UInt8, `v v` {inner}) `json:$.t`, b Array({inner}) `json:$.b[:].v`"
+        )
+        texts = [pair[0] for pair in found]
+        lines = [
+            f'{{"n":{n},"v":{t},"o":{"null" if n % 2 else t},"a":[{",".join(texts[:n])}],"m":{{"":{t},"é":{t}}},'
+            f'"t":{{"v v":{t},"k":{n}}},"b":[{{"v":{t}}}]}}'
+            for n, t in enumerate(texts)
+        ]
+        wrap = lambda name: read(inner, name)
+        columns = ["n", read(inner, "v"), wrap("o") if nullable else "NULL", f"arrayMap(x -> {wrap('x')}, a)"]
+        columns += [f"arrayMap(x -> {wrap('x')}, mapValues(m))", wrap("t.2"), f"arrayMap(x -> {wrap('x')}, b)"]
+        rows = database.stored(schema, lines, ", ".join(columns))
+        assert len(rows) == len(found)
+        for n, (number, plain, maybe, array, mapped, element, deep) in enumerate(rows):
+            expected = found[n][1]
+            assert number == n
+            assert same(inner, plain, expected), (plain, found[n])
+            assert maybe is None if n % 2 or not nullable else same(inner, maybe, expected)
+            assert len(array) == n
+            assert all(same(inner, item, pair[1]) for item, pair in zip(array, found, strict=False))
+            assert [same(inner, item, expected) for item in (*mapped, element, *deep)] == [True] * 4
+
+    check()
