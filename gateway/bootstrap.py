@@ -17,9 +17,11 @@ from gateway.clickhouse.client import Client, ClientOptions
 from gateway.clickhouse.inserter import ClickHouseInserter
 from gateway.config import Settings, WorkerIdentity, log_directory, orphan_directories
 from gateway.control.datasources import DatasourceControl
+from gateway.control.sources import SourceControl
 from gateway.core.clock import Clock
 from gateway.flush.flusher import Flusher, FlushOptions
 from gateway.ingest.service import IngestOptions, Ingestor, quarantine_refused
+from gateway.query.service import QueryLimits, QueryService
 from gateway.wal import LogOptions
 from gateway.web.front import Front
 
@@ -80,7 +82,7 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
     apis = Apis(
         EventsApi(control, ingestor, lambda which: label(catalog, which)),
         DatasourcesApi(control),
-        SqlApi(catalog, client, settings),
+        SqlApi(SourceControl(catalog), QueryService(client, _query_limits(settings))),
         OpsApi(authenticator, lambda: readiness(own, catalog), settings.tokens_endpoint),
     )
     front = Front(table(apis, settings.body_bytes_max), authenticator, clock, cors=settings.cors)
@@ -119,6 +121,10 @@ def _locate(catalog: Catalog, datasource_id: str, quarantine: bool) -> tuple[str
     if found is None or workspace is None:
         return None
     return workspace.database, found.quarantine_table if quarantine else found.table
+
+
+def _query_limits(settings: Settings) -> QueryLimits:
+    return QueryLimits(seconds_max=settings.query_seconds_max, result_bytes_max=settings.query_result_bytes_max)
 
 
 def _log_options(settings: Settings) -> LogOptions:

@@ -1,36 +1,75 @@
-"""TEMPORARY until the fence is in place."""
+"""Query API: `GET|POST /v0/sql` for one SELECT. Source: query.md §2."""
 
-import re
-import sqlglot
-from sqlglot import exp
-from aiohttp.web import Response, StreamResponse
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from aiohttp.web import StreamResponse
+
+from gateway.control.sources import SourceControl
+from gateway.core.errors import InvalidRequest
+from gateway.query.service import OUTPUT_SETTINGS, QueryService
 from gateway.web.request import Request
-from gateway.core.errors import InvalidRequest, NotFound
+from gateway.web.target import Params, parse_form
+
+_TEXT: Final = "text/plain"
 
 
 class SqlApi:
-    def __init__(self, catalog, client, settings) -> None:
-        self.catalog, self.client = catalog, client
+    """Handlers of the family."""
+
+    def __init__(self, sources: SourceControl, queries: QueryService) -> None:
+        self._sources = sources
+        self._queries = queries
 
     async def run(self, request: Request) -> StreamResponse:
-        q = request.params.get("q") or (await request.body()).decode()
-        m = re.search(r"\s+FORMAT\s+(\w+)\s*$", q)
-        fmt = m.group(1) if m else "TabSeparated"
-        tree = sqlglot.parse_one(q[: m.start()] if m else q, dialect="clickhouse")
-        await self.catalog.refresh(); snap = self.catalog.snapshot
-        for t in tree.find_all(exp.Table):
-            name = t.name
-            d = snap.datasource(request.who.workspace_id, name.removesuffix("_quarantine"))
-            if d is None:
-                raise NotFound(name)
-            ws = snap.workspaces[d.workspace_id]
-            t.set(
-                "this", exp.to_identifier(d.quarantine_table if name.endswith("_quarantine") else d.table, quoted=True)
-            )
-            t.set("db", exp.to_identifier(ws.database, quoted=True))
-            if not t.alias:
-                t.set("alias", exp.TableAlias(this=exp.to_identifier(name)))
-        out = b"".join(
-            [c async for c in self.client.stream(tree.sql(dialect="clickhouse") + " FORMAT " + fmt, {}, request.id)]
+        """Run the query, wherever in the request it stands, and stream its answer."""
+        params, sql = await _query(request)
+        if not sql.strip():
+            raise InvalidRequest("The 'q' parameter is required: one SELECT")
+        resolve = await self._sources.resolver(request.who)
+        answer = await self._queries.run(
+            sql, resolve, _output(params), query_id=request.id, default_format=_default_format(request)
         )
-        return Response(body=out, content_type="application/json" if fmt == "JSON" else "text/plain")
+        response = StreamResponse(headers={"Content-Type": answer.content_type})
+        return await request.stream(response, answer.chunks)
+
+
+async def _query(request: Request) -> tuple[Params, str]:
+    """Return the parameters and the SQL of a request, found by the rules of query.md §2.2."""
+    params = request.params
+    body = await request.body()
+    if not body:
+        return params, params.get("q")
+    found = _json(body)
+    if found is not None:
+        params = params.with_defaults(Params((name, str(value)) for name, value in found.items()))
+        return params, str(found.get("q", "")) or params.get("q")
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidRequest("The query is not text in UTF-8") from error
+    if text.startswith("q=") or "&q=" in text:
+        form = Params(parse_form(text))
+        if form.get("q"):
+            return params.with_defaults(form), form.get("q")
+    return params, text
+
+
+def _json(body: bytes) -> Mapping[str, Any] | None:
+    if not body.lstrip().startswith(b"{"):
+        return None
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+
+
+def _output(params: Params) -> dict[str, int]:
+    return {name: int(params.flag(name)) for name in OUTPUT_SETTINGS if params.has(name)}
+
+
+def _default_format(request: Request) -> str:
+    """TSV, as ClickHouse; JSON for a body sent as text/plain, as the SDKs do that decode it (query.md §2.6)."""
+    kind = request.raw.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return "JSON" if kind == _TEXT else "TabSeparated"

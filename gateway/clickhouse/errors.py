@@ -4,7 +4,8 @@ import re
 from typing import Any, Final
 
 _CODE: Final = re.compile(r"\bCode:\s*(\d+)")
-_VERSION: Final = re.compile(r"\s*\(version [^()]*(\([^()]*\))?[^()]*\)\s*$")
+_BEFORE: Final = re.compile(r"^.*?DB::Exception: (?:Code: \d+\. DB::Exception: )?", re.DOTALL)
+_AFTER: Final = re.compile(r"\s*(\(version [^()]*(\([^()]*\))?[^()]*\))?\s*(\(for url [^()]*\))?\s*$")
 _MESSAGE_LENGTH_MAX: Final = 2000
 
 
@@ -17,10 +18,10 @@ class ServerError(Exception):
 
     @classmethod
     def of(cls, error: Any) -> "ServerError":
-        """Return the driver's `error` in our words: its message without the server's version, and its code."""
+        """Return the driver's `error` in our words: the server's sentence alone, and its code."""
         text = str(error)
         code = getattr(error, "code", None)
         if not isinstance(code, int):
             found = _CODE.search(text)
             code = int(found.group(1)) if found else None
-        return cls(_VERSION.sub("", text)[:_MESSAGE_LENGTH_MAX], code)
+        return cls(_AFTER.sub("", _BEFORE.sub("", text))[:_MESSAGE_LENGTH_MAX], code)

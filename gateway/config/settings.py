@@ -90,7 +90,10 @@ class Settings:
         "Serving", "10MB", "Largest request body, after decompression; above it: 413.", least="1kB", most="1GB"
     )
     wait_seconds_max: float = _duration(
-        "Serving", "30s", "Longest that `wait=true` waits for ClickHouse; then 202: the rows are durable, and will land.", least="100ms"
+        "Serving",
+        "30s",
+        "Longest that `wait=true` waits for ClickHouse; then 202: the rows are durable, and will land.",
+        least="100ms",
     )
     drain_seconds_max: float = _duration(
         "Serving", "30s", "Longest that a stop waits for requests and batches; what is left stays in the log."

@@ -4,10 +4,11 @@
     GET | POST /?query=…                               a statement: in the URL, in the body, or begun in the one and
                                                        continued, after a line break, in the other
 
-An INSERT with data streams its body into the engine; every other statement is read whole and answers through a pipe.
+The data of an INSERT streams to a file and is inserted when it is whole; every other statement is read into memory and
+answers through a pipe.
 
-When the client goes away, a statement that only reads is cancelled, an INSERT whose data has not all come is broken off
-(nothing of it is committed, if it is one block), and anything else is brought to its end.
+When the client goes away, a statement that only reads is cancelled, an INSERT whose data has not all come never begins,
+and anything else is brought to its end.
 
 Source: ClickHouse docs, "HTTP Interface"; src/Server/HTTPHandler.cpp.
 """
@@ -25,6 +26,7 @@ from gateway.engine.answer import Answer, Server
 from gateway.engine.body import Body, Feed
 from gateway.engine.call import Call
 from gateway.engine.errors import (
+    NOT_ENOUGH_SPACE,
     NOT_IMPLEMENTED,
     QUERY_IS_TOO_LARGE,
     UNKNOWN_EXCEPTION,
@@ -68,6 +70,9 @@ class Handler:
             return answer.failed(error)
         except ConnectionError:
             raise  # nobody is there to be answered
+        except OSError as error:
+            log.exception("engine.spool_failed")
+            return answer.failed(EngineError(NOT_ENOUGH_SPACE, f"The spool cannot be written: {error.strerror}"))
         except Exception:
             log.exception("engine.request_failed")
             return answer.failed(EngineError(UNKNOWN_EXCEPTION, "The engine's HTTP side failed; see its log"))

@@ -137,7 +137,7 @@ class Link:
         with TemporaryFile(dir=self._spool_dir) as data:
             for piece in pieces:
                 data.write(piece)
-            data.flush()
+            data.seek(0)  # flushes, too; not every system opens /dev/fd at the beginning
             with _translated():
                 text = from_file(head, f"/dev/fd/{data.fileno()}", input_format)
                 result = self._connection.query(text, "Null", params={})

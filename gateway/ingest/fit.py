@@ -20,7 +20,7 @@ from gateway.ingest.lines import RECORD, is_blank, is_utf8, split, split_json, w
 from gateway.ingest.plan import ARRIVAL, OMIT, feeds
 from gateway.ingest.quarantine import Quarantine, QuarantinedRow
 from gateway.ingest.readers import LINE_BYTES_MAX, ExactReader, FastReader
-from gateway.ingest.transport import arrow_field
+from gateway.ingest.transport import arrow_fields
 from gateway.ingest.unfit import Unfit
 from gateway.schema.columns import Column, Schema
 
@@ -86,7 +86,7 @@ class Fitter:
         self._omittable = [number for number, feed in enumerate(self._feeds) if OMIT in (feed.missing, feed.null)]
         # A row that omits every column could not be inserted.
         self._may_be_empty = len(self._omittable) == len(self._feeds)
-        self._fields = [arrow_field(feed.column.name, feed.kind) for feed in self._feeds]
+        self._fields = arrow_fields(self.columns)
         self._schemas: dict[frozenset[int], pa.Schema] = {}
 
     def arrow_schema(self, omitted: frozenset[int] = _NOTHING_OMITTED) -> pa.Schema:

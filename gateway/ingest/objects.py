@@ -10,10 +10,9 @@ last of equal keys wins. Refused here, because the engine would refuse the inser
     a value for a typed path, `JSON(a UInt8)`, that does not fit the type: 1.5 would become 1
 
 What the type itself does not keep is not ours to save: null members and empty objects vanish, a key with a dot comes
-back as nested objects, and the order of keys is lost. See `transport` for the settings the insert needs.
+back as nested objects, and the order of keys is lost. What the insert needs is in `jsonrows`.
 """
 
-import datetime as dt
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -21,8 +20,8 @@ from typing import Any, Final
 import msgspec
 
 from gateway.core.errors import InvalidRequest
-from gateway.ingest.moments import transport_digits
 from gateway.ingest.unfit import Unfit, decode_text, shown
+from gateway.ingest.written import written
 from gateway.schema.types import DataType
 
 LONG_TEXT_BYTES: Final = 64 * 1024
@@ -152,7 +151,7 @@ class _TypedPath:
     def _rewritten(self, item: Any) -> Any:
         raw = msgspec.json.encode(item)
         try:
-            return _written(self._kind, self._convert(raw))
+            return written(self._kind, self._convert(raw))
         except Unfit as error:
             detail = f" ({error})" if str(error) else ""
             raise Unfit(f"'{shown(raw)}' at '{self._path}' is not {self._kind.text}{detail}") from None
@@ -163,29 +162,3 @@ def _check_kind(kind: DataType) -> None:
         _check_kind(kind.args[0])
     elif kind.name in {"Map", "Tuple", "JSON"}:
         raise InvalidRequest(f"A typed path of type {kind.text} in a JSON column cannot be filled from JSON")
-
-
-def _written(kind: DataType, value: Any) -> Any:
-    """Return a canonical value as the engine reads it in JSON text of a typed path."""
-    match kind.name:
-        case "Nullable":
-            return None if value is None else _written(kind.args[0], value)
-        case "Array":
-            return [_written(kind.args[0], item) for item in value]
-        case "Int128" | "Int256" | "UInt128" | "UInt256":
-            return msgspec.Raw(value.encode())
-        case "Date" | "Date32":
-            return _iso_date(value)
-        case "DateTime64":
-            return _seconds_text(value, transport_digits(kind.precision))
-    return value
-
-
-def _iso_date(days: int) -> str:
-    return dt.date.fromordinal(dt.date(1970, 1, 1).toordinal() + days).isoformat()
-
-
-def _seconds_text(ticks: int, digits: int) -> str:
-    seconds, rest = divmod(abs(ticks), 10**digits)
-    sign = "-" if ticks < 0 else ""
-    return f"{sign}{seconds}.{rest:0{digits}d}" if digits else f"{sign}{seconds}"

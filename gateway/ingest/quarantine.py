@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from gateway.ingest.lines import RECORD
 from gateway.ingest.plan import Feed
-from gateway.ingest.transport import arrow_type, plain
+from gateway.ingest.transport import arrow_fields
 from gateway.ingest.unfit import decode_text
 from gateway.schema.columns import Schema
 from gateway.schema.quarantine import AFTER, BEFORE, quarantine_columns
@@ -53,9 +53,7 @@ class Quarantine:
     __slots__ = ("_positions", "_width", "schema")
 
     def __init__(self, schema: Schema, feeds: Sequence[Feed]) -> None:
-        self.schema: pa.Schema = pa.schema(
-            [pa.field(column.name, arrow_type(plain(column.type))) for column in quarantine_columns(schema)]
-        )
+        self.schema: pa.Schema = pa.schema(arrow_fields(quarantine_columns(schema)))
         self._width = len(schema.columns)
         self._positions = [feed.position for feed in feeds]
 

@@ -1,7 +1,7 @@
 """Ingest: the story of one request, in one function.
 
-Bytes are fitted to the data source, what fits and what does not goes to the buffer in one piece, and the answer is given
-when that is durable; or, if the client wants to wait, when it is in ClickHouse.
+Bytes are fitted to the data source, what fits and what does not goes to the buffer in one piece, and the answer is
+given when that is durable; or, if the client wants to wait, when it is in ClickHouse.
 """
 
 import asyncio

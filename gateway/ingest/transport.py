@@ -13,12 +13,11 @@ checked on the engine (26.9), which casts strings to the type of the column.
 The canonical Python value of a column is what `pa.array(values, arrow_type)` takes: int, float, str, bool, None, list,
 and dict for both Map and Tuple. msgpack keeps these too, so columns can be logged and rebuilt from the schema.
 
-**JSON columns need their own INSERT.** When the reader of ArrowStream casts a string to JSON, it ignores the settings
-of the query and guesses types: `"2026-01-05 10:00:00.5"` gets six more digits, `["20200101"]` may become a date of
-1970, `[true, 1]` becomes `[1, 1]`. The same cast written in SQL obeys the settings in `JSON_SETTINGS`. So a table with
-a field that carries `JSON_METADATA` wants `INSERT INTO t (…) SELECT … FROM input('… String …')`, not the plain form.
+A column of type JSON cannot be inserted this way: see `jsonrows`. In a layout with one, every field says its ClickHouse
+type in its metadata.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -26,19 +25,12 @@ import pyarrow as pa
 
 from gateway.core.errors import InvalidRequest
 from gateway.ingest.moments import transport_digits
+from gateway.schema.columns import Column
 from gateway.schema.lexer import words
 from gateway.schema.types import DataType, parse_type
 
-JSON_METADATA: Final = {b"clickhouse_type": b"JSON"}
-"""Metadata of Arrow fields that hold JSON text (somewhere inside)."""
-
-JSON_SETTINGS: Final[dict[str, object]] = {
-    "input_format_try_infer_dates": 0,
-    "input_format_try_infer_datetimes": 0,
-    "input_format_json_read_bools_as_numbers": 0,
-    "input_format_json_read_bools_as_strings": 0,
-}
-"""Without these, casting text to JSON changes values."""
+TYPE_KEY: Final = b"clickhouse_type"
+"""Key of the metadata of Arrow fields."""
 
 _SAME: Final = {
     "Int8": pa.int8(),
@@ -110,9 +102,18 @@ def arrow_type(kind: DataType) -> pa.DataType:
     return pa.string()
 
 
-def arrow_field(name: str, kind: DataType) -> pa.Field:
-    """Return the field of a column called `name` of the plain type `kind`."""
-    return pa.field(name, arrow_type(kind), metadata=JSON_METADATA if _holds_json(kind) else None)
+def arrow_fields(columns: Sequence[Column]) -> list[pa.Field]:
+    """Return the fields that carry `columns`.
+
+    Raises:
+        InvalidRequest: as `plain`.
+    """
+    kinds = [plain(column.type) for column in columns]
+    tell = any(map(_holds_json, kinds))
+    return [
+        pa.field(column.name, arrow_type(kind), metadata={TYPE_KEY: column.type.text.encode()} if tell else None)
+        for column, kind in zip(columns, kinds, strict=True)
+    ]
 
 
 def element_names(kind: DataType) -> tuple[str, ...]:

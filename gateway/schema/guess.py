@@ -99,7 +99,7 @@ class Guess:
             case _Family.NUMBER if self._is_whole:
                 return self._first(_WIDE_INTEGERS if wide else _INTEGERS)
             case _Family.NUMBER if self._is_exact:
-                is_small = -_FLOAT32_BOUND <= self._low and self._high < _FLOAT32_BOUND
+                is_small = self._low >= -_FLOAT32_BOUND and self._high < _FLOAT32_BOUND
                 return "Float32" if is_small and not wide else "Float64"
             case _Family.DATE:
                 return self._first(_DATES)
@@ -161,7 +161,7 @@ def _fits_float64(value: int) -> bool:
 
 
 def _moment(text: str) -> tuple[_Family, int, int] | None:
-    """Return what `text` is if it is a date or a time: its family, the second since 1970, the digits of its fraction."""
+    """Return family, second since 1970 and digits of the fraction of a date or a time; None of other text."""
     found = _MOMENT.fullmatch(text)
     if found is None:
         return None

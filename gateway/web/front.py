@@ -85,6 +85,9 @@ class Front:
     def __init__(self, routes: RouteTable, authenticator: Authenticator, clock: Clock, *, cors: bool = True) -> None:
         self._routes = routes
         self._cors = cors
+        self._cors_headers = (
+            {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": _EXPOSED} if cors else {}
+        )
         self._authenticator = authenticator
         self._clock = clock
 
@@ -92,6 +95,7 @@ class Front:
         """Answer one request."""
         started = self._clock.monotonic()
         request_id = ulid(self._clock.now())
+        common = {"X-Request-Id": request_id, **self._cors_headers}
         name = "unknown"
         response: StreamResponse
         try:
@@ -107,7 +111,7 @@ class Front:
                     token = _token(raw, target)
                     principal = await self._principal(token)
                 response = await route.handler(
-                    Request(raw, request_id, target.params, captures, principal, route.body_bytes_max)
+                    Request(raw, request_id, target.params, captures, principal, route.body_bytes_max, common)
                 )
         except GatewayError as error:
             response = self._refusal(error, name, request_id)
@@ -118,10 +122,7 @@ class Front:
             )
         if not response.prepared:
             headers = response.headers
-            if self._cors:
-                headers["Access-Control-Allow-Origin"] = "*"
-                headers["Access-Control-Expose-Headers"] = _EXPOSED
-            headers["X-Request-Id"] = request_id
+            headers.update(common)
             _compress(raw, response)
         tally.request_done(name, response.status, self._clock.monotonic() - started)
         return response

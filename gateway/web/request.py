@@ -1,10 +1,12 @@
 """Request: what a handler gets, and what it answers with."""
 
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
-from aiohttp.web import BaseRequest, Response
+from aiohttp.web import BaseRequest, ContentCoding, Response, StreamResponse
 
 from gateway.auth.principal import Principal
 from gateway.core.errors import InvalidRequest
@@ -24,6 +26,7 @@ class Request:
     captures: dict[str, str]  # what the `{}` of the route's path stand for
     principal: Principal | None  # None on public routes only
     body_bytes_max: int
+    common_headers: Mapping[str, str]  # of every answer; the front adds them to those that are not yet on their way
 
     @property
     def who(self) -> Principal:
@@ -38,6 +41,18 @@ class Request:
             TooLarge, InvalidRequest: see `read_body`.
         """
         return await read_body(self.raw, self.body_bytes_max)
+
+    async def stream(self, response: StreamResponse, chunks: AsyncIterator[bytes]) -> StreamResponse:
+        """Send `chunks` as the body of `response`; the headers every answer has are added here."""
+        response.headers.update(self.common_headers)
+        if "gzip" in self.raw.headers.get("Accept-Encoding", ""):
+            response.enable_compression(ContentCoding.gzip)
+        async with aclosing(chunks) as pieces:  # type: ignore[type-var]
+            await response.prepare(self.raw)
+            async for piece in pieces:
+                await response.write(piece)
+        await response.write_eof()
+        return response
 
     async def form(self) -> Params:
         """Return the parameters of the query and of a form body; those of the query win."""

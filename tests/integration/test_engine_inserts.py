@@ -139,6 +139,20 @@ async def test_a_failed_insert_leaves_nothing_and_says_why(http, query, body, co
     assert await count(http) == 0
 
 
+async def test_what_a_constraint_or_a_view_refuses_is_not_confirmed(http):
+    await ask(http, "ALTER TABLE t ADD CONSTRAINT small CHECK a < 100")
+    await ask(http, "CREATE OR REPLACE TABLE seen (a UInt64) ENGINE Memory")
+    await ask(http, "CREATE MATERIALIZED VIEW picky TO seen AS SELECT a + throwIf(a = 7, 'not seven') AS a FROM t")
+
+    refused = await ask(http, "INSERT INTO t (a) FORMAT TSV", body=b"1\n100\n")
+    unseen = await ask(http, "INSERT INTO t (a) FORMAT TSV", body=b"7\n")
+    await ask(http, "DROP TABLE picky")
+
+    assert (refused[0], refused[1][:9]) == (500, b"Code: 469")
+    assert (unseen[0], unseen[1][:9]) == (500, b"Code: 395")
+    assert (await ask(http, "SELECT count() FROM t WHERE a != 7"))[1] == b"0\n"
+
+
 async def test_a_compressed_insert_cut_inside_a_frame_leaves_nothing(http):
     data = lz4.frame.compress(b"1\n" * 10_000)
 

@@ -44,13 +44,17 @@ def test_an_exception_of_another_kind_has_its_code_too():
     ("said", "told"),
     [
         (
-            "Syntax error: failed at position 8 (t) (line 1, col 8): t (a) \n\nFROM INFILE '/dev/fd/41' COMPRESSION 'none'\n\n"
-            "FORMAT CSV. Expected INTO.",
+            (
+                "Syntax error: failed at position 8 (t) (line 1, col 8): t (a) \n\nFROM INFILE '/dev/fd/41' COMPRESSION 'none'\n\n"
+                "FORMAT CSV. Expected INTO."
+            ),
             "Syntax error: failed at position 8 (t) (line 1, col 8): t (a)\n\nFORMAT CSV. Expected INTO.",
         ),
         (
-            "The Arrow stream is empty: (in file/uri /dev/fd/41): While executing ArrowIPCBlockInputFormat: "
-            "While executing File: data for INSERT was parsed from file.",
+            (
+                "The Arrow stream is empty: (in file/uri /dev/fd/41): While executing ArrowIPCBlockInputFormat: "
+                "While executing File: data for INSERT was parsed from file."
+            ),
             "The Arrow stream is empty: While executing ArrowIPCBlockInputFormat.",
         ),
         ("In scope SELECT x\nINTO OUTFILE '/dev/fd/7' APPEND\nFORMAT TSV .", "In scope SELECT x."),
