@@ -84,7 +84,8 @@ class Answer:
         if not call.wait_end:
             return await self._stream(request, _after(head, pipe.chunks()), run)
         options = self.server.options
-        spool = Spool(self.server.spool_dir, options.spool_memory_bytes_max, options.spool_disk_bytes_max)
+        bytes_max = min(options.spool_disk_bytes_max, call.result_bytes_max or options.spool_disk_bytes_max)
+        spool = Spool(self.server.spool_dir, options.spool_memory_bytes_max, bytes_max)
         try:
             async for chunk in _after(head, pipe.chunks()):
                 await spool.write(chunk)

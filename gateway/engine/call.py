@@ -78,6 +78,12 @@ class Call:
         return int(asked) if asked.isdigit() and int(asked) else 2 * self.is_get
 
     @property
+    def result_bytes_max(self) -> int:
+        """The setting `max_result_bytes`, 0 if there is none: the engine does not count what leaves through a pipe."""
+        asked = self.settings.get("max_result_bytes", b"0")
+        return int(asked) if asked.isdigit() else 0
+
+    @property
     def settings_in_force(self) -> dict[str, bytes]:
         """The settings, and what GET adds to them."""
         return {**self.settings, **({"readonly": b"2"} if self.readonly == 2 else {})}

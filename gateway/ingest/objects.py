@@ -5,6 +5,7 @@ last of equal keys wins. Refused here, because the engine would refuse the inser
 
     integers below -2^63 or above 2^64 - 1            become text
     an integer above 2^53 in an array with fractions  becomes a float
+    null in an array of arrays                        becomes an empty array
     two values for one path: {"a.b": 1, "a": {"b": 2}}   a dot in a key is a step for ClickHouse
     nesting deeper than `DEPTH_MAX`
     a value for a typed path, `JSON(a UInt8)`, that does not fit the type: 1.5 would become 1
@@ -32,8 +33,8 @@ _UINT64_MAX: Final = 2**64 - 1
 _EXACT_MAX: Final = 2**53
 
 _QUOTE: Final = ord('"')
-# What only a few objects have, and what makes a walk over all of it necessary: a long number, a key with a dot.
-_SUSPECT: Final = re.compile(rb'[0-9]{16}|\.[^"]*":')
+# What few objects have, and what makes a walk over all of it necessary: a long number, null in an array, a dot in a key.
+_SUSPECT: Final = re.compile(rb'[0-9]{16}|[\[,]null|\.[^"]*":')
 
 _Convert = Callable[[bytes], Any]
 
@@ -89,7 +90,10 @@ def _check(value: Any, depth: int) -> None:
         for item in value.values():
             _check(item, depth + 1)
     elif value.__class__ is list:
-        has_fraction = any(item.__class__ in {float, msgspec.Raw} for item in value)
+        classes = {item.__class__ for item in value}
+        if type(None) in classes and list in classes:
+            raise Unfit("null beside an array cannot be stored")
+        has_fraction = float in classes or msgspec.Raw in classes
         for item in value:
             _check(item, depth + 1)
             if has_fraction and item.__class__ is int and abs(item) > _EXACT_MAX:

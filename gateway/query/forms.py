@@ -215,10 +215,11 @@ def _cast(w: Writer, node: exp.Expr) -> None:
 
 
 def _json_cast(w: Writer, node: exp.Expr) -> None:
+    to = node.args["to"]
+    if not isinstance(to, nodes.TypeName) or len(to.args["keys"]) > 1:
+        raise InvalidRequest("[Error] Syntax error: write the type behind .: in backticks, and no empty [ ]")
     w.node(node.this)
     w.word(".:")
-    if len(node.args["to"].args["keys"]) > 1:
-        raise InvalidRequest("[Error] Syntax error: write the type behind .: in backticks")
     w.node(node.args["to"])
 
 

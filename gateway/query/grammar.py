@@ -348,7 +348,10 @@ class Grammar(ClickHouseParser):
     def _parse_in(self, this: exp.Expr | None, alias: bool = False) -> exp.In:  # noqa: ARG002  sqlglot's signature
         """`IN (…)`, and IN followed by a table, an array, a call or a value without brackets of its own."""
         if not self._match(TokenType.L_PAREN):
-            return exp.In(this=this, field=self._parse_unary() or self.raise_error("Expected something behind IN"))
+            field = self._parse_unary()
+            if not field:
+                self.raise_error("Expected something behind IN")
+            return exp.In(this=this, field=field)
         members = self._parse_csv(self._parse_select_or_expression)
         self._match_r_paren()
         return exp.In(this=this, expressions=members)

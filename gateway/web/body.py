@@ -20,8 +20,9 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-# A client that sends nothing for this long is gone, or means harm.
+# A client that sends nothing for this long is gone, or means harm; so is one that goes on sending next to nothing.
 _SILENCE_SECONDS_MAX: Final = 30.0
+_BYTES_PER_SECOND_MIN: Final = 1000
 # Larger bodies are decompressed in a thread, so that the others do not wait for it.
 _INLINE_BYTES_MAX: Final = 64 * 1024
 _WINDOW_LOG_MAX: Final = 27  # 128 MiB: what `zstd --long` makes; more is for bombs
@@ -66,8 +67,10 @@ async def _read(request: BaseRequest, limit: int) -> bytes:
     try:
         if content.is_eof() and content.total_bytes <= limit:
             return content.read_nowait()
+        now = asyncio.get_running_loop().time
+        began = now()
         while True:
-            async with asyncio.timeout(_SILENCE_SECONDS_MAX):
+            async with asyncio.timeout_at(min(now(), began + size / _BYTES_PER_SECOND_MIN) + _SILENCE_SECONDS_MAX):
                 chunk = await content.readany()
             if not chunk:
                 break

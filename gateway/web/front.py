@@ -95,7 +95,7 @@ class Front:
         """Answer one request."""
         started = self._clock.monotonic()
         request_id = ulid(self._clock.now())
-        common = {"X-Request-Id": request_id, **self._cors_headers}
+        common = {"X-Request-Id": request_id, "Server": "sluice", **self._cors_headers}
         name = "unknown"
         response: StreamResponse
         try:

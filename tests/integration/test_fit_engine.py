@@ -305,7 +305,7 @@ def kept(value):
     return [kept(item) for item in value] if isinstance(value, list) else value
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(objects, min_size=1, max_size=20))
 def test_objects_come_back_as_they_were_sent(database, found):
     schema = "n UInt32 `json:$.n`, j JSON `json:$.j`"
