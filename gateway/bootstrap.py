@@ -16,6 +16,7 @@ from gateway.catalog import Catalog, CatalogStore
 from gateway.clickhouse.client import Client, ClientOptions
 from gateway.clickhouse.inserter import ClickHouseInserter
 from gateway.config import Settings, WorkerIdentity, log_directory, orphan_directories
+from gateway.control.auto_create import AutoCreate
 from gateway.control.datasources import DatasourceControl
 from gateway.control.sources import SourceControl
 from gateway.core.clock import Clock
@@ -80,7 +81,12 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
     authenticator = Authenticator(catalog, settings.secret.encode(), settings.admin_token or None)
     control = DatasourceControl(catalog, store, client, settings.dedup_window)
     apis = Apis(
-        EventsApi(control, ingestor, lambda which: label(catalog, which)),
+        EventsApi(
+            control,
+            AutoCreate(control, is_on=settings.auto_create),
+            ingestor,
+            lambda which: label(catalog, which),
+        ),
         DatasourcesApi(control),
         SqlApi(SourceControl(catalog), QueryService(client, _query_limits(settings))),
         OpsApi(authenticator, lambda: readiness(own, catalog), settings.tokens_endpoint),

@@ -42,13 +42,13 @@ class DatasourcesApi:
         statistics = await self._control.statistics(request.who)
         items = [
             self._control.list_item(each, statistics.get(each.id, Statistics()))
-            for each in self._control.visible(request.who)
+            for each in await self._control.visible(request.who)
         ]
         return json_response({"datasources": items})
 
     async def detail(self, request: Request) -> StreamResponse:
         """Describe one data source; as `.datasource` text with `format=datasource`."""
-        found = await self._control.find(request.who, request.captures["name"], Action.DATASOURCE_LIST)
+        found = await self._control.find_fresh(request.who, request.captures["name"], Action.DATASOURCE_LIST)
         if request.params.get("format") == "datasource":
             return text_response(self._control.datafile(found))
         statistics = await self._control.statistics(request.who)
@@ -56,7 +56,7 @@ class DatasourcesApi:
 
     async def datafile(self, request: Request) -> StreamResponse:
         """Return the `.datasource` text of one data source."""
-        found = await self._control.find(request.who, request.captures["name"], Action.DATASOURCE_LIST)
+        found = await self._control.find_fresh(request.who, request.captures["name"], Action.DATASOURCE_LIST)
         return text_response(self._control.datafile(found))
 
 

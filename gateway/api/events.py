@@ -5,9 +5,12 @@ from typing import Final
 
 from aiohttp.web import Response, StreamResponse
 
+from gateway.auth.principal import Principal
 from gateway.auth.scopes import Action
+from gateway.catalog import Datasource
+from gateway.control.auto_create import AutoCreate
 from gateway.control.datasources import DatasourceControl
-from gateway.core.errors import InvalidRequest
+from gateway.core.errors import InvalidRequest, NotFound
 from gateway.ingest.service import Ingestor
 from gateway.telemetry import tally
 from gateway.web.request import JSON, Request
@@ -19,8 +22,11 @@ _VERIFY: Final = "x-vercel-verify"
 class EventsApi:
     """Handlers of the family."""
 
-    def __init__(self, control: DatasourceControl, ingestor: Ingestor, label: Callable[[str], str]) -> None:
+    def __init__(
+        self, control: DatasourceControl, auto_create: AutoCreate, ingestor: Ingestor, label: Callable[[str], str]
+    ) -> None:
         self._control = control
+        self._auto_create = auto_create
         self._ingestor = ingestor
         self._label = label
 
@@ -34,12 +40,12 @@ class EventsApi:
         wait = params.flag("wait")
         whole = _is_whole(params.get("format", "ndjson"))
         principal = request.who
-        datasource = self._control.known(principal, name, Action.DATASOURCE_APPEND) or await self._control.find(
-            principal, name, Action.DATASOURCE_APPEND
-        )
+        datasource = self._control.known(principal, name, Action.DATASOURCE_APPEND) or await self._find(principal, name)
         body = await request.body()
         if verify and not body:
             return Response(body=b"{}", content_type=JSON, headers={_VERIFY: verify})
+        if datasource is None:
+            datasource = await self._auto_create.create(principal, name, body, whole=whole)
         receipt = await self._ingestor.submit(datasource, body, whole=whole, wait=wait, import_id=request.id)
         tally.accepted(self._label(datasource.id), receipt.rows + receipt.quarantined)
         response = Response(
@@ -50,6 +56,15 @@ class EventsApi:
         if verify:
             response.headers[_VERIFY] = verify
         return response
+
+    async def _find(self, principal: Principal, name: str) -> Datasource | None:
+        """Return the data source as `DatasourceControl.find` does; None: it is to be made of the body."""
+        try:
+            return await self._control.find(principal, name, Action.DATASOURCE_APPEND)
+        except NotFound:
+            if not self._auto_create.allows(principal, name):
+                raise
+            return None
 
     async def verify(self, request: Request) -> StreamResponse:
         """Answer Vercel's question whether this URL is ours; everybody else is told how to send events."""

@@ -63,6 +63,16 @@ class DatasourceControl:
         principal.require(action, found.id, found.name)
         return found
 
+    async def find_fresh(self, principal: Principal, name_or_id: str, action: Action) -> Datasource:
+        """Return what `find` returns, as it is now: what was changed elsewhere a moment ago is seen.
+
+        Raises:
+            Forbidden, NotFound: see `find`.
+            Unavailable: the metadata database does not answer.
+        """
+        await self._catalog.refresh()
+        return await self.find(principal, name_or_id, action)
+
     def known(self, principal: Principal, name_or_id: str, action: Action) -> Datasource | None:
         """Return what `find` returns if it takes no waiting; None otherwise."""
         found = self._catalog.snapshot.datasource(principal.workspace_id, name_or_id)
@@ -113,8 +123,9 @@ class DatasourceControl:
             ddl.create_table(database, table, wanted, self._dedup_window),
         ]
 
-    def visible(self, principal: Principal) -> list[Datasource]:
-        """Return the data sources this principal may see, by name."""
+    async def visible(self, principal: Principal) -> list[Datasource]:
+        """Return the data sources this principal may see, by name; also those made elsewhere a moment ago."""
+        await self._catalog.refresh()
         everything = self._catalog.snapshot.datasources_of(principal.workspace_id)
         return [d for d in everything if principal.allows(Action.DATASOURCE_LIST, d.id, d.name)]
 

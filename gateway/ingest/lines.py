@@ -24,7 +24,7 @@ RECORD: Final = "$"
 
 _BOM: Final = b"\xef\xbb\xbf"
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
-_is_object: Final = msgspec.json.Decoder(type(msgspec.defstruct("Anything", []))).decode
+_is_object: Final = msgspec.json.Decoder(msgspec.defstruct("Anything", [])).decode
 
 
 @dataclass(frozen=True, slots=True)

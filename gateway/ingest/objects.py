@@ -3,12 +3,12 @@
 ClickHouse refuses a whole insert for one object with a key twice, so the text is written anew from what was read: the
 last of equal keys wins. Refused here, because the engine would refuse the insert, or store something else:
 
-    integers below -2^63 or above 2^64 - 1            become text
-    an integer above 2^53 in an array with fractions  becomes a float
-    null in an array of arrays                        becomes an empty array
-    two values for one path: {"a.b": 1, "a": {"b": 2}}   a dot in a key is a step for ClickHouse
-    nesting deeper than `DEPTH_MAX`
-    a value for a typed path, `JSON(a UInt8)`, that does not fit the type: 1.5 would become 1
+    integers below -2^63 or above 2^64 - 1           they become text
+    integers above 2^53 (either sign) in arrays      floats, if another row has fractions there
+    arrays of nulls, or of nulls and arrays          empty arrays, if another row has arrays there
+    {"a.b": 1, "a": {"b": 2}}                        two values for one path: a dot in a key is a step for ClickHouse
+    nesting deeper than `DEPTH_MAX`                  the insert would be refused
+    what does not fit a typed path, `JSON(a UInt8)`  1.5 becomes 1
 
 What the type itself does not keep is not ours to save: null members and empty objects vanish, a key with a dot comes
 back as nested objects, and the order of keys is lost. What the insert needs is in `jsonrows`.
@@ -90,14 +90,12 @@ def _check(value: Any, depth: int) -> None:
         for item in value.values():
             _check(item, depth + 1)
     elif value.__class__ is list:
-        classes = {item.__class__ for item in value}
-        if type(None) in classes and list in classes:
-            raise Unfit("null beside an array cannot be stored")
-        has_fraction = float in classes or msgspec.Raw in classes
+        if None in value and all(item is None or item.__class__ in {list, dict} for item in value):
+            raise Unfit("an array of nulls, or of nulls and arrays or objects, cannot be stored")
         for item in value:
             _check(item, depth + 1)
-            if has_fraction and item.__class__ is int and abs(item) > _EXACT_MAX:
-                raise Unfit(f"{item} cannot be stored exactly beside fractions")
+            if item.__class__ is int and abs(item) > _EXACT_MAX:
+                raise Unfit(f"{shown(str(item))} in an array cannot be stored exactly")
     elif value.__class__ is int and not _INT64_MIN <= value <= _UINT64_MAX:
         raise Unfit(f"{shown(str(value))} has more than 64 bits")
 

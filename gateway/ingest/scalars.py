@@ -43,7 +43,9 @@ _QUOTE: Final = ord('"')
 _NULL: Final = b"null"
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)")
 NUMBER_TEXT: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
-_SCIENTIFIC: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]{1,3}")
+_PLAIN: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
+# Exponents of more digits are of numbers that fit no Decimal, but for zero.
+_SCIENTIFIC: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?[eE][+-]?[0-9]{1,3}")
 UUID_TEXT: Final = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 _BOOLS: Final = {
     word: value
@@ -93,7 +95,7 @@ def decimal_text(text: str, precision: int, scale: int) -> str:
         raise Unfit("too many digits")
     if _SCIENTIFIC.fullmatch(text):
         text = format(Decimal(text), "f")
-    if not NUMBER_TEXT.fullmatch(text):
+    if not _PLAIN.fullmatch(text):
         raise Unfit
     digits, _, fraction = text.partition(".")
     sign, whole, fraction = "-" * text.startswith("-"), digits.lstrip("-0"), fraction.rstrip("0")

@@ -223,7 +223,7 @@ class _Fencing:
         """Make what stands alone behind IN one of our tables, or a value that the engine cannot take for a table."""
         members = [node.args["field"]] if node.args.get("field") else node.expressions
         member = unwrapped(members[0]) if len(members) == 1 else None
-        if member is None or isinstance(member, _VALUES):
+        if member is None or (isinstance(member, _VALUES) and not isinstance(member, exp.JSONCast)):
             return
         if not isinstance(member, (exp.Column, exp.Dot)):
             raise InvalidRequest("[Error] Syntax error: IN takes a table, a subquery, an array, or values in brackets")

@@ -24,6 +24,7 @@ Source: analyze.md §2-3, datasources.md §8. Pure.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final
 
 from gateway.schema.columns import COLUMN_NAME_CHARS_MAX, COLUMNS_MAX, Schema, parse_schema
@@ -154,12 +155,12 @@ class _Way:
     Attributes:
         path: the JSONPath.
         steps: its keys and `EACH`.
-        is_optional: the first array on the way may be missing or null.
+        events: that have the first array on the way; None before there was one.
     """
 
     path: str
     steps: tuple[str, ...]
-    is_optional: bool = False
+    events: int | None = None
 
     @property
     def arrays(self) -> int:
@@ -171,13 +172,12 @@ class _Way:
             return None
         for step in (f".{key}", f"['{key}']", f'["{key}"]'):
             if len(self.path) + len(step) <= _KEY_PATH_CHARS_MAX and _spells(step, key):
-                return _Way(self.path + step, (*self.steps, key), self.is_optional)
+                return _Way(self.path + step, (*self.steps, key), self.events)
         return None
 
-    def each(self, *, is_optional: bool) -> "_Way":
-        """Return the way to the elements; `is_optional` counts for the first array only."""
-        is_optional = self.is_optional if self.arrays else is_optional
-        return _Way(self.path + EACH, (*self.steps, EACH), is_optional)
+    def each(self, arrays: int) -> "_Way":
+        """Return the way to the elements of so many arrays that are here."""
+        return _Way(self.path + EACH, (*self.steps, EACH), arrays if self.events is None else self.events)
 
 
 _START: Final = _Way("$", ())
@@ -207,6 +207,11 @@ class _Leaf:
     present: int
 
     @property
+    def events(self) -> int:
+        """How many events have it, or the first array on the way to it."""
+        return self.present if self.way.events is None else self.way.events
+
+    @property
     def name(self) -> str:
         """The name it should have; never empty, as keys are not."""
         return normalize_name("_".join(step for step in self.way.steps if step != EACH))[:_NAME_CHARS_MAX]
@@ -220,7 +225,7 @@ class _Leaf:
         kind = self.guess.type(wide=wide) if self.guess else "String"
         kind = f"Nullable({kind})" if self.is_nullable else kind
         kind = "Array(" * self.way.arrays + kind + ")" * self.way.arrays
-        default = "DEFAULT []" if self.way.is_optional else ""
+        default = "DEFAULT []" if self.way.arrays and self.events < events else ""
         return InferredColumn(name, self.way.path, kind, default, self.present, events)
 
 
@@ -233,10 +238,9 @@ def _leaves(place: Place, way: _Way, chances: int, left_out: list[str]) -> Itera
         yield _Leaf(way, None if is_container else place.guess, place.values < chances, place.values)
     elif place.arrays:
         element = place.element or Place()
-        onward = way.each(is_optional=place.values < chances)
-        yield from _leaves(element, onward, element.values + element.nulls, left_out)
+        yield from _leaves(element, way.each(place.arrays), element.values + element.nulls, left_out)
     else:
-        for key, below in place.members.items():
+        for key, below in sorted(place.members.items(), key=itemgetter(0)):
             found = way.key(key)
             if found is not None:
                 yield from _leaves(below, found, chances, left_out)
@@ -247,7 +251,7 @@ def _leaves(place: Place, way: _Way, chances: int, left_out: list[str]) -> Itera
 def _kept(leaves: list[_Leaf], left_out: list[str]) -> list[_Leaf]:
     """Return the leaves that become columns, by path; of too many, those that most events have."""
     if len(leaves) > COLUMNS_MAX or sum(leaf.chars_max for leaf in leaves) > TEXT_CHARS_MAX:
-        leaves.sort(key=lambda leaf: (-leaf.present, leaf.way.path))
+        leaves.sort(key=lambda leaf: (-leaf.events, leaf.way.path))
         chars = 0
         for number, leaf in enumerate(leaves):
             chars += leaf.chars_max

@@ -92,6 +92,15 @@ def test_a_row_that_only_clickhouse_refuses_is_quarantined_alone(gateway):
     assert gateway.datasource_id(name) not in row["c__error"][0]
 
 
+def test_who_waited_finds_at_once_what_only_clickhouse_refused(gateway):
+    name = gateway.create_datasource("n UInt32 `json:$.n`, text String `json:$.text`, m UInt8 `json:$.m` DEFAULT toUInt8(text)")
+
+    answer = gateway.post_events(name, [{"n": 1, "text": "1"}, {"n": 2, "text": "x"}], wait="true")
+
+    assert answer.status == 200
+    assert gateway.count(name) + gateway.count(f"{name}_quarantine") == 2
+
+
 def test_the_list_shows_how_many_rows_are_in_quarantine_but_not_the_quarantine(gateway):
     name = gateway.create_datasource("id UInt32 `json:$.id`")
     gateway.post_events(name, [{"id": 1}, {"id": -1}, {"id": -2}], wait="true")

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from gateway.ingest.fit import Fitter
 from gateway.ingest.jsonrows import JSON_SETTINGS, json_rows, needs_json_rows
 from gateway.schema.columns import CREATE_SETTINGS, parse_schema
+from gateway.schema.quarantine import quarantine_schema
 
 NOW = 1_767_607_200.123456
 SETTINGS = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
@@ -305,7 +306,7 @@ def kept(value):
     return [kept(item) for item in value] if isinstance(value, list) else value
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(objects, min_size=1, max_size=20))
 def test_objects_come_back_as_they_were_sent(database, found):
     schema = "n UInt32 `json:$.n`, j JSON `json:$.j`"
@@ -320,3 +321,94 @@ def test_objects_come_back_as_they_were_sent(database, found):
 
     expected = [kept(item) for item, fit in zip(found, fits, strict=True) if fit]
     assert [row[0] for row in rows] == expected
+
+
+def test_what_is_missing_becomes_the_default_of_its_column(database):
+    """As an Arrow null, or left out: for every type the DEFAULT is evaluated, over other columns too."""
+    defaults = {
+        "UInt8": ("length(s)", 3), "String": ("upper(s)", "ABC"), "LowCardinality(String)": ("'lc'", "lc"), "FixedString(2)": ("'fs'", "fs"),
+        "Float32": ("2.5", 2.5), "Bool": ("true", True), "Date": ("'2020-01-02'", "2020-01-02"), "Date32": ("'2020-01-02'", "2020-01-02"),
+        "DateTime": ("'2020-01-02 03:04:05'", "2020-01-02 03:04:05"), "DateTime64(3)": ("'2020-01-02 03:04:05.678'", "2020-01-02 03:04:05.678"),
+        "UUID": ("'00112233-4455-6677-8899-aabbccddeeff'", "00112233-4455-6677-8899-aabbccddeeff"), "Int256": ("-7", "-7"), "Decimal(9, 2)": ("1.5", "1.5"),
+        "Enum8('a' = 1, 'b' = 2)": ("'b'", "b"), "IPv4": ("'1.2.3.4'", "1.2.3.4"), "IPv6": ("'::5'", "::5"), "Array(String)": ("[s]", ["abc"]),
+        "Map(String, UInt8)": ("map(s, 1)", {"abc": 1}), "Tuple(a UInt8)": ("tuple(1)", {"a": 1}), "Nullable(UInt8)": ("5", 5),
+        "SimpleAggregateFunction(sum, UInt64)": ("9", "9"), "LowCardinality(Nullable(String))": ("'x'", "x"),
+    }  # fmt: skip
+    columns = [
+        f"c{i} {kind} `json:$.c{i}` DEFAULT {default}" for i, (kind, (default, _)) in enumerate(defaults.items())
+    ]
+    nulls = ",".join(
+        f'"c{i}":null' for i, kind in enumerate(defaults) if "Nullable" not in kind and not kind.startswith("Array")
+    )
+    lines = ['{"n":0,"s":"abc"}', '{"n":1,"s":"abc",' + nulls + "}"]
+    select = ", ".join(f"c{i}" for i in range(len(defaults)))
+
+    found = database.stored(", ".join(["n UInt8 `json:$.n`, s String `json:$.s`", *columns]), lines, select)
+
+    expected = [value for _default, value in defaults.values()]
+    assert found == [expected, expected]
+
+
+def test_null_is_null_where_the_column_takes_it_even_with_a_default(database):
+    schema = "n UInt8 `json:$.n`, o Nullable(UInt8) `json:$.o` DEFAULT 5, a Array(UInt8) `json:$.a[:]` DEFAULT [7]"
+    lines = ['{"n":0,"o":null,"a":null}', '{"n":1}', '{"n":2,"o":6,"a":[8]}']
+    assert database.stored(schema, lines, "o, a") == [[None, []], [5, [7]], [6, [8]]]
+
+
+def test_shapes_and_keys_of_other_types(database):
+    schema = """p Point `json:$.p`, g Polygon `json:$.g`, e Nested(a UInt8, b Array(String)) `json:$.e[:]`,
+        m1 Map(UInt128, UInt8) `json:$.m1`, m2 Map(Date, Array(Nullable(UInt8))) `json:$.m2`, m3 Map(UUID, Tuple(UInt8, String)) `json:$.m3`,
+        m4 Map(Enum8('a' = 1), Map(LowCardinality(String), Bool)) `json:$.m4`, m5 Map(Int64, DateTime) `json:$.m5`, m6 Map(Bool, IPv4) `json:$.m6`"""
+    line = """{"p":[1.5,2],"g":[[[0,0],[1,1]]],"e":[{"a":1,"b":["x"]},{"a":2,"b":[]}],"m1":{"340282366920938463463374607431768211455":1},
+        "m2":{"2026-01-05":[1,null]},"m3":{"00112233-4455-6677-8899-aabbccddeeff":[1,"x"]},"m4":{"a":{"k":true}},"m5":{"-5":"2026-01-05"},
+        "m6":{"true":"1.2.3.4"}}""".replace("\n", "")
+    (found,) = database.stored(schema, [line], "* APPLY toString")
+    assert found == [
+        "(1.5,2)", "[[(0,0),(1,1)]]", "[(1,['x']),(2,[])]", "{340282366920938463463374607431768211455:1}", "{'2026-01-05':[1,NULL]}",
+        "{'00112233-4455-6677-8899-aabbccddeeff':(1,'x')}", "{'a':{'k':true}}", "{-5:'2026-01-05 00:00:00'}", "{true:'1.2.3.4'}",
+    ]  # fmt: skip
+
+
+zones = st.sampled_from(
+    ["Europe/Madrid", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "Africa/Monrovia"]
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(zones, st.lists(st.datetimes(dt.datetime(1901, 1, 1), dt.datetime(2298, 12, 31)), min_size=1, max_size=80))
+def test_a_time_without_a_zone_is_read_back_on_the_same_clock(database, zone, found):
+    """Also before 1970 and when the clocks change; what the zone skipped is not stored at all."""
+    schema = f"n UInt32 `json:$.n`, t DateTime64(6, '{zone}') `json:$.t`"
+    texts = [value.isoformat(" ", timespec="microseconds") for value in found]
+    lines = [f'{{"n":{n},"t":"{text}"}}' for n, text in enumerate(texts)]
+    fitter = Fitter(parse_schema(schema))
+    fits = [fitter.fit_ndjson(line.encode(), NOW, "").rows for line in lines]
+    kept_texts = [text for text, fit in zip(texts, fits, strict=True) if fit]
+    if kept_texts:
+        stored = database.stored(schema, [line for line, fit in zip(lines, fits, strict=True) if fit], "toString(t)")
+        assert stored == [[text] for text in kept_texts]
+
+
+def test_typed_paths_arrive_as_sent(database):
+    schema = "j JSON(a UInt8, d DateTime, e Date, l Array(Int32), n Nullable(Int128), s String, t DateTime64(6), u UUID, x Decimal(20, 19)) `json:$.j`"
+    line = """{"j":{"a":true,"d":"2026-01-05T10:00:00.5Z","e":"2026-01-05","l":[1,-2],"n":170141183460469231731687303715884105727,"s":"2026-01-05 10:00:00.5",
+        "t":"1950-01-05T10:00:00.123456+01:00","u":"00112233-4455-6677-8899-aabbccddeeff","x":1.1234567890123456789,"y":"20260105"}}"""
+    (found,) = database.stored(schema, [line.replace("\n", "")], "* APPLY toJSONString", quoted=0)
+    assert orjson.loads(found[0].replace("1.1234567890123456789", '"x"').replace(str(2**127 - 1), '"n"')) == {
+        "a": 1, "d": "2026-01-05 10:00:00", "e": "2026-01-05", "l": [1, -2], "n": "n", "s": "2026-01-05 10:00:00.5",
+        "t": "1950-01-05 09:00:00.123456", "u": "00112233-4455-6677-8899-aabbccddeeff", "x": "x", "y": "20260105",
+    }  # fmt: skip
+
+
+def test_quarantined_rows_can_be_stored_whatever_they_hold(database):
+    schema = parse_schema("id UInt8 `json:$.id`, s String `json:$.s`")
+    fitter = Fitter(schema)
+    body = b'{"id":300,"s":"\\u0000\xf0\x9f\x98\x80"}\n\xff\xfe\n{"id":\nnull\n{"id":"' + b"x" * 100_000 + b'"}\n'
+    fitted = fitter.fit_ndjson(body, NOW, "01IMPORT")
+    table = database.table(quarantine_schema(schema))
+    database.insert(table, fitter.quarantine_schema, fitted.quarantine_columns)
+    found = database.rows(f"SELECT c__error_column, c__import_id, id, s, length(c__raw) FROM {table}")
+    assert [row[:4] for row in found[:4]] == [
+        [["id"], "01IMPORT", "300", "\x00\U0001f600"], [["$"], "01IMPORT", None, None], [["$"], "01IMPORT", None, None], [["$"], "01IMPORT", None, None]
+    ]  # fmt: skip
+    assert found[4] == [["id", "s"], "01IMPORT", "x" * 65_536, None, 100_009]

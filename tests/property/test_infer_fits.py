@@ -125,7 +125,7 @@ def check_fits(lines, inferred):
     assert (fitted.rows, fitted.quarantined) == (len(lines), 0), fitted.quarantine_columns[:2]
 
 
-@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(bodies(), st.booleans())
 def test_events_fit_what_is_inferred_from_them(lines, wide):
     inferred = infer_lines(lines, wide=wide)
@@ -137,7 +137,7 @@ def test_events_fit_what_is_inferred_from_them(lines, wide):
         event(column.recommended_type)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(bodies(), st.randoms())
 def test_the_order_of_events_does_not_matter(lines, random):
     before = infer_lines(lines)
@@ -145,7 +145,7 @@ def test_the_order_of_events_does_not_matter(lines, random):
     assert infer_lines(lines) == before
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.dictionaries(st.text(max_size=3), st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=12) | st.datetimes().map(str),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),

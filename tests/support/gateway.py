@@ -166,7 +166,19 @@ class Gateway:
 
     def memory_bytes(self) -> int:
         """Resident memory of all workers together."""
-        return sum(_resident_bytes(pid) for pid in self.worker_pids())
+        return sum(_status_bytes(pid, "VmRSS") for pid in self.worker_pids())
+
+    def peak_memory_bytes(self) -> int:
+        """The most that any worker had resident since `forget_peak`."""
+        return max(_status_bytes(pid, "VmHWM") for pid in self.worker_pids())
+
+    def forget_peak(self) -> None:
+        for pid in self.worker_pids():
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+    def cpu_seconds(self) -> float:
+        """Processor time of all workers together; unlike the clock, it does not depend on what else runs."""
+        return sum(_cpu_seconds(pid) for pid in self.worker_pids())
 
     # Requests
 
@@ -346,6 +358,11 @@ def _command_line(pid: int) -> bytes:
         return b""
 
 
-def _resident_bytes(pid: int) -> int:
+def _status_bytes(pid: int, name: str) -> int:
     status = Path(f"/proc/{pid}/status").read_text()
-    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith(name))
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
