@@ -31,7 +31,7 @@ _BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 # How a plain client would insert the same lines. `async_insert=0`: answered means stored. The bodies repeat, so the
 # table must not take them for the same insert sent again. ISO 8601 with a zone needs best_effort.
-_DIRECT = {"async_insert": 0, "insert_deduplicate": 0, "date_time_input_format": "best_effort"}
+_DIRECT = {"async_insert": 0, "deduplicate_insert": "disable", "date_time_input_format": "best_effort"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,7 @@ class DatasourcesApi:
         mode = params.get("mode", "create")
         if mode != "create":
             raise InvalidRequest(f"mode={mode} is not served here yet: send rows with POST /v0/events")
-        name = params.get("name")
-        if not name:
-            raise InvalidRequest("The 'name' parameter is required")
+        name = params.get("name") or f"ds_{request.id.lower()}"
         made = await self._control.create(request.who, name, _wanted(params))
         return json_response(
             {"datasource": self._control.detail(made, Statistics()), "import_id": None, "error": False}

@@ -18,6 +18,7 @@ One loop, one owner: `server.py` starts, drains and closes it; the flusher calls
 
 import asyncio
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -60,7 +61,7 @@ class _Staged:
     position: tuple[int, int]
     items: list[tuple[Layout, Item]]
     bytes: int
-    commit: Commit | None
+    commits: Sequence[Commit]
 
 
 @dataclass(slots=True)
@@ -136,7 +137,7 @@ class Buffer:
         if self._log.bytes_on_disk + self._spill.size_bytes + size > self._options.disk_bytes_max:
             raise BufferFull("The disk budget for rows waiting to be stored is used up, try again later", 5)
         position, durable = self._log.append(encode(Data([item for _, item in items])))
-        self._stage(durable, _Staged(position, items, size, commit))
+        self._stage(durable, _Staged(position, items, size, (commit,) if commit else ()))
         return durable
 
     async def wait_for_room(self, seconds: float) -> None:
@@ -313,12 +314,12 @@ class Buffer:
             return
         now = self._clock.monotonic()
         for layout, item in staged.items:
-            self._put(layout, item, staged.position, now, staged.commit)
+            self._put(layout, item, staged.position, now, staged.commits)
         if self.memory_bytes * 2 > self._options.memory_bytes_max:
             self._relieve()
 
     def _put(
-        self, layout: Layout, item: Item, position: tuple[int, int], now: float, commit: Commit | None = None
+        self, layout: Layout, item: Item, position: tuple[int, int], now: float, commits: Sequence[Commit] = ()
     ) -> None:
         owner = self._accumulator.stream(layout)
         if self._accumulator.would_overfill(owner, item):
@@ -328,7 +329,7 @@ class Buffer:
         if not was_open:
             self._segments[batch.first_segment] += 1
         self.pending_rows[layout.datasource_id] += item.rows
-        if commit is not None:
+        for commit in commits:
             batch.watch(commit)
             self._accumulator.hurry(owner)
 
@@ -350,7 +351,8 @@ class Buffer:
             self._accumulator.put_sealed(owner, batch)
 
     async def _finish(self, batch: Batch, record: Record, quarantined: list[tuple[Layout, Item]] | None = None) -> None:
-        position = await self._log_control(record, quarantined)
+        # Who waits for the batch waits for its quarantined rows instead.
+        position = await self._log_control(record, quarantined, tuple(batch.commits) if quarantined else ())
         owner = self._owner(batch)
         owner.taken = None
         owner.retry_at = 0.0
@@ -369,7 +371,9 @@ class Buffer:
         self._wake.set()
         self._room.set()
 
-    async def _log_control(self, record: Record, rows: list[tuple[Layout, Item]] | None = None) -> tuple[int, int]:
+    async def _log_control(
+        self, record: Record, rows: list[tuple[Layout, Item]] | None = None, commits: Sequence[Commit] = ()
+    ) -> tuple[int, int]:
         """Write a control record; durable when this returns, however long the disk takes to have room for it.
 
         Rows that the record carries join their streams like those of a request, in the order of the log.
@@ -380,7 +384,7 @@ class Buffer:
             try:
                 position, durable = self._log.append(encode(record))
                 if rows:
-                    self._stage(durable, _Staged(position, rows, size, None))
+                    self._stage(durable, _Staged(position, rows, size, commits))
                 await asyncio.shield(durable)
             except Unavailable as error:
                 _logger.warning("log.control_record_delayed", error=str(error))

@@ -126,7 +126,7 @@ class Flusher:
             metrics.flushed(name, layout.quarantine, rows, self._clock.monotonic() - started)
 
     async def _fail(self, batch: Batch, error: ServerError) -> None:
-        kind = classify(error.code)
+        kind = classify(error.code, str(error))
         metrics.flush_failed(kind.value)
         if kind is Kind.DATA:
             self._outages = 0

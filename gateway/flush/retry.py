@@ -92,8 +92,16 @@ _DATA: Final = {
 }
 
 
-def classify(code: int | None) -> Kind:
+# How ClickHouse marks an error of a materialized view. The rows are in their table by then, only the view lacks them:
+# repeating the insert under its token mends the view once it is mended, and inserting the rows again in smaller batches
+# would double them.
+_VIEW: Final = "while pushing to view"
+
+
+def classify(code: int | None, message: str = "") -> Kind:
     """Return what ClickHouse's error `code` means; None is no answer at all."""
+    if _VIEW in message:
+        return Kind.HOLD
     if code is None or code in _OUTAGE:
         return Kind.OUTAGE
     if code in _BUSY:

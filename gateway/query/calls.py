@@ -93,8 +93,8 @@ class Calls:
 
     def _check_function_argument(self, node: exp.Expr, aliases: AbstractSet[str]) -> None:
         """Raise if `node`, where a function is expected, names one that may not be called."""
-        if isinstance(node, exp.Column):
-            self.check_name(node.name if not node.table else "", aliases)
+        if isinstance(node, (exp.Column, exp.Dot, exp.JSONCast, exp.NestedJSONSelect)):
+            self.check_name(node.name if isinstance(node, exp.Column) and not node.table else "", aliases)
             if functions.names_an_aggregate(node.name):
                 raise InvalidRequest(f"[Error] Write x -> {node.name}(…, x) instead of {node.name}")
 

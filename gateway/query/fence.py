@@ -43,6 +43,10 @@ _VALUES: Final = (
 )  # fmt: skip
 
 
+# A function there is refused by `calls`, but for COLUMNS.
+_BEHIND_DOT: Final = (exp.Identifier, exp.Literal, exp.Star, exp.Anonymous)
+
+
 @dataclass(frozen=True, slots=True)
 class Resolved:
     """The table behind a name, and which of its rows may be read."""
@@ -173,6 +177,9 @@ class _Fencing:
                 self._calls.check(item, scope.aliases)
         elif isinstance(item, exp.Column):
             self._column(item, scope)
+        elif isinstance(item, (exp.Dot, exp.NestedJSONSelect)):
+            if not isinstance(item.expression, _BEHIND_DOT if isinstance(item, exp.Dot) else exp.Identifier):
+                raise InvalidRequest("[Error] Syntax error: only a name or a number may stand behind a dot")
         elif isinstance(item, exp.In):
             self._membership(item, scope)
         elif isinstance(item, exp.Apply) and isinstance(item.expression, exp.Var):
@@ -235,7 +242,9 @@ class _Fencing:
         found = None if is_word and name in scope.aliases else self._find(name)
         if found is None:
             # A bare name might be a table where the engine does not see the alias that we see; a call is a value.
-            member.replace(exp.Anonymous(this="identity", expressions=[member.copy()]))
+            value = exp.Anonymous(this="identity")
+            member.replace(value)
+            value.append("expressions", member)
             return
         table = exp.Table(this=_quoted(found.table), db=_quoted(found.database))
         member.replace(table)

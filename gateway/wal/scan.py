@@ -84,7 +84,9 @@ class SegmentScan:
     def frames(self) -> Iterator[tuple[int, bytes]]:
         """Yield offset and payload of each whole frame; `damage`, `end` and `tail_bytes` are complete afterwards."""
         offset = min(SEGMENT_HEADER_BYTES, self._stop)
-        if not self._has_header and self._stop > 0:
+        if self._has_header:
+            self.end = offset
+        elif self._stop > 0:
             self._suspects.append((0, offset, "segment header"))
         while offset < self._stop:
             payload = decode(self._chunk, offset - self._chunk_at, self._mark, self._seed ^ offset)
@@ -100,8 +102,6 @@ class SegmentScan:
             yield offset, payload
             offset = self.end
         self._judge(is_followed=False)
-        if self._has_header:
-            self.end = max(self.end, SEGMENT_HEADER_BYTES)
 
     def _suspect(self, offset: int, header: tuple[int, int] | None) -> int:
         """Note that there is no whole frame at `offset`; return where to go on."""

@@ -207,8 +207,7 @@ class SegmentWriter:
         self._poisonings += not _is_full(error)
         lost = self._synced_end < self._end
         self._let_go()
-        # The successor's header speaks of `_end`: what was answered before and then lost will be found missing.
-        self._synced_end = self._end
+        # The successor's header will speak of `_end`: what was answered before and is lost will be found missing.
         return Outcome(
             Position(self.segment + 1, SEGMENT_HEADER_BYTES),
             self._last(),
@@ -231,5 +230,6 @@ def _refusal(error: Exception) -> Unavailable:
         refusal: Unavailable = LogFull("The disk is full; try again later.", retry_after_seconds=5)
     else:
         refusal = LogPoisoned("The disk failed while these events were written; send them again.")
-    refusal.__cause__ = error
+    # Of a failed call the number is enough; its traceback would keep the group's bytes in memory.
+    refusal.__cause__ = error.with_traceback(None) if isinstance(error, OSError) else error
     return refusal

@@ -115,14 +115,17 @@ class Front:
                 )
         except GatewayError as error:
             response = self._refusal(error, name, request_id)
+        except ConnectionError:
+            raise  # the client went away while it was answered
         except Exception:
             _logger.exception("request.failed", request_id=request_id, route=name)
             response = Response(
                 body=body_of("Internal error, the request id helps to find it"), status=500, content_type=JSON
             )
         if not response.prepared:
-            headers = response.headers
-            headers.update(common)
+            if raw.writer.output_size > 0:
+                raise ConnectionError("The answer broke off: a closed connection says so, a second answer would not")
+            response.headers.update(common)
             _compress(raw, response)
         tally.request_done(name, response.status, self._clock.monotonic() - started)
         return response
@@ -149,7 +152,8 @@ class Front:
 
     def _refusal(self, error: GatewayError, route: str, request_id: str) -> Response:
         status = status_of(error)
-        metrics.refused_requests.labels(type(error).__name__).inc()
+        if status in {429, 503}:
+            metrics.refused_requests.labels(type(error).__name__).inc()
         log = _logger.warning if status >= 500 else _logger.debug
         log("request.refused", request_id=request_id, route=route, status=status, reason=str(error))
         response = Response(body=body_of(str(error)), status=status, content_type=JSON)

@@ -89,7 +89,7 @@ class _Connection(RequestHandler):
         else:
             _logger.debug("connection.not_http", reason=type(exc).__name__)
         tally.request_done("unknown", status, 0.0)
-        headers = {"Access-Control-Allow-Origin": "*"}
+        headers = {"Access-Control-Allow-Origin": "*", "Server": "sluice"}
         response = Response(body=body_of(_complaint(status, exc, message)), status=status, headers=headers)
         response.content_type = JSON
         response.force_close()

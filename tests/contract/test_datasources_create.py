@@ -70,7 +70,10 @@ def _multipart(parts: dict[str, tuple[str | None, str]]) -> tuple[bytes, str]:
 def test_a_schema_makes_a_data_source_wherever_it_is_written(gateway, way):
     name = gateway.new_name("made")
 
-    answer = way(gateway, {"name": name, "schema": SCHEMA, "engine": "MergeTree", "engine_sorting_key": "city, ts", "mode": "create"})
+    answer = way(
+        gateway,
+        {"name": name, "schema": SCHEMA, "engine": "MergeTree", "engine_sorting_key": "city, ts", "mode": "create"},
+    )
 
     assert answer.status == 200, answer.text
     assert answer.json["datasource"]["name"] == name
@@ -81,6 +84,12 @@ def test_a_schema_makes_a_data_source_wherever_it_is_written(gateway, way):
     assert [column["name"] for column in detail["schema"]["columns"]] == ["id", "ts", "city", "price", "tags"]
     event = {"id": 1, "city": "Rome", "price": "1.5", "tags": ["a"]}
     assert gateway.post_events(name, [event], wait="true").counts == (200, 1, 0)
+
+
+def test_a_data_source_without_a_name_is_given_one(gateway):
+    name = gateway.post("/v0/datasources", schema=SCHEMA).json["datasource"]["name"]
+
+    assert gateway.post_events(name, b"{}").counts == (202, 0, 1)
 
 
 DATAFILE = """\
@@ -115,7 +124,9 @@ def _datafile_in_part(gateway: Gateway, name: str) -> Answer:
 
 
 def _datafile_as_body(gateway: Gateway, name: str) -> Answer:
-    return gateway.request("POST", f"/v0/datasources?name={name}&format=datasource", DATAFILE.encode(), {"Content-Type": "text/plain"})
+    return gateway.request(
+        "POST", f"/v0/datasources?name={name}&format=datasource", DATAFILE.encode(), {"Content-Type": "text/plain"}
+    )
 
 
 @pytest.mark.parametrize("way", [_datafile_in_form, _datafile_in_part, _datafile_as_body])
@@ -164,7 +175,9 @@ COLUMN_KEYS = {"name", "type", "codec", "default_value", "jsonpath", "nullable",
 @pytest.fixture(scope="module")
 def shown(gateway: Gateway) -> str:
     name = gateway.new_name("shown")
-    return gateway.create_datasource(SCHEMA, name, engine="MergeTree", engine_sorting_key="city, ts", description="What it is")
+    return gateway.create_datasource(
+        SCHEMA, name, engine="MergeTree", engine_sorting_key="city, ts", description="What it is"
+    )
 
 
 def test_the_list_has_exactly_the_keys_that_strict_clients_take(gateway, shown):
@@ -180,10 +193,21 @@ def test_the_list_has_exactly_the_keys_that_strict_clients_take(gateway, shown):
     assert item["statistics"]["row_count"] == 1
     assert item["statistics"]["bytes"] > 0
     assert item["quarantine_rows"] == 1
-    assert (item["type"], item["version"], item["replicated"], item["description"]) == ("ndjson", 0, False, "What it is")
+    assert (item["type"], item["version"], item["replicated"], item["description"]) == (
+        "ndjson",
+        0,
+        False,
+        "What it is",
+    )
     assert MOMENT.fullmatch(item["created_at"])
     assert MOMENT.fullmatch(item["updated_at"])
-    assert [type(item[key]) for key in ("tags", "headers", "shared_with", "used_by", "indexes")] == [dict, dict, list, list, list]
+    assert [type(item[key]) for key in ("tags", "headers", "shared_with", "used_by", "indexes")] == [
+        dict,
+        dict,
+        list,
+        list,
+        list,
+    ]
 
 
 @pytest.mark.parametrize("query", ["", "?attrs=", "?attrs=used_by", "?include_workspace_names=true", "?token={token}"])
@@ -242,7 +266,9 @@ def test_the_text_of_a_data_source_is_text_plain_and_nothing_else(gateway, shown
         )
 
 
-@pytest.mark.parametrize("path", ["nope", "nope.datasource", "t_" + "0" * 32, "a%2Fb", "%00", "..", "nope?format=datasource"])
+@pytest.mark.parametrize(
+    "path", ["nope", "nope.datasource", "t_" + "0" * 32, "a%2Fb", "%00", "..", "nope?format=datasource"]
+)
 def test_what_does_not_exist_is_404_in_json(gateway, path):
     refused = gateway.get(f"/v0/datasources/{path}")
 
@@ -263,7 +289,9 @@ def test_a_token_sees_what_it_may_read_or_append_to_and_nothing_else(gateway, sh
         assert gateway.get(f"/v0/datasources/{hidden}.datasource", token=token).status == 403
 
 
-@pytest.mark.parametrize("scope", ["DATASOURCES:APPEND:{id}", "DATASOURCES:READ:{id}", "WORKSPACE:READ_ALL", "TOKENS", ""])
+@pytest.mark.parametrize(
+    "scope", ["DATASOURCES:APPEND:{id}", "DATASOURCES:READ:{id}", "WORKSPACE:READ_ALL", "TOKENS", ""]
+)
 def test_who_may_not_create_makes_nothing(gateway, shown, scope):
     token = gateway.make_token(scope.format(id=gateway.datasource_id(shown))) if scope else ""
 
@@ -282,7 +310,11 @@ ENGINES = [
     ({"engine": "mergetree", "engine_sorting_key": "k"}, "MergeTree ORDER BY (k)"),
     (
         {
-            **{"engine": "MergeTree", "engine_partition_key": "toYYYYMM(at)", "engine_sorting_key": "k, cityHash64(ver)"},
+            **{
+                "engine": "MergeTree",
+                "engine_partition_key": "toYYYYMM(at)",
+                "engine_sorting_key": "k, cityHash64(ver)",
+            },
             **{"engine_primary_key": "k", "engine_ttl": "at + toIntervalDay(1)"},
         },
         "MergeTree PARTITION BY (toYYYYMM(at)) ORDER BY (k, cityHash64(ver)) PRIMARY KEY (k) TTL at + toIntervalDay(1)",
@@ -296,20 +328,31 @@ ENGINES = [
         "MergeTree ORDER BY (k) SETTINGS index_granularity = 32",
     ),
     ({"engine": "ReplacingMergeTree", "engine_sorting_key": "k"}, "ReplacingMergeTree ORDER BY (k)"),
-    ({"engine": "ReplacingMergeTree", "engine_sorting_key": "k", "engine_ver": "ver"}, "ReplacingMergeTree(`ver`) ORDER BY (k)"),
+    (
+        {"engine": "ReplacingMergeTree", "engine_sorting_key": "k", "engine_ver": "ver"},
+        "ReplacingMergeTree(`ver`) ORDER BY (k)",
+    ),
     (
         {"engine": "ReplacingMergeTree", "engine_sorting_key": "k", "engine_ver": "ver", "engine_is_deleted": "gone"},
         "ReplacingMergeTree(`ver`, `gone`) ORDER BY (k)",
     ),
     ({"engine": "SummingMergeTree", "engine_sorting_key": "k"}, "SummingMergeTree ORDER BY (k)"),
-    ({"engine": "SummingMergeTree", "engine_sorting_key": "k", "engine_columns": "v"}, "SummingMergeTree((`v`)) ORDER BY (k)"),
+    (
+        {"engine": "SummingMergeTree", "engine_sorting_key": "k", "engine_columns": "v"},
+        "SummingMergeTree((`v`)) ORDER BY (k)",
+    ),
     ({"engine": "AggregatingMergeTree", "engine_sorting_key": "k"}, "AggregatingMergeTree ORDER BY (k)"),
     (
         {"engine": "CollapsingMergeTree", "engine_sorting_key": "k", "engine_sign": "sign"},
         "CollapsingMergeTree(`sign`) ORDER BY (k)",
     ),
     (
-        {"engine": "VersionedCollapsingMergeTree", "engine_sorting_key": "k", "engine_sign": "sign", "engine_version": "ver"},
+        {
+            "engine": "VersionedCollapsingMergeTree",
+            "engine_sorting_key": "k",
+            "engine_sign": "sign",
+            "engine_version": "ver",
+        },
         "VersionedCollapsingMergeTree(`sign`, `ver`) ORDER BY (k)",
     ),
     ({"engine": "Null"}, "Null"),
@@ -329,7 +372,10 @@ def test_every_engine_can_be_made_and_takes_events(gateway, options, full):
 @pytest.mark.parametrize(
     "options, said",
     [
-        *(({"engine": each}, f"Engine {each} is not supported, supported engines include: MergeTree") for each in ("Join", "Set", "Memory", "Log")),
+        *(
+            ({"engine": each}, f"Engine {each} is not supported, supported engines include: MergeTree")
+            for each in ("Join", "Set", "Memory", "Log")
+        ),
         ({"engine": "EmbeddedRocksDB"}, "is not supported"),
         ({"engine": "URL('http://127.0.0.1/', CSV)"}, "is not supported"),
         ({"engine": "MergeTree", "engine_foo": "1"}, "engine_foo is not a valid option"),
@@ -381,17 +427,32 @@ RESERVED = """
 
 
 def test_no_reserved_word_is_taken_as_a_name_in_any_case(gateway):
-    for word in RESERVED:
-        for name in {word, word.lower(), word.upper()}:
-            refused = _create(gateway, name=name, schema="id UInt8 `json:$.id`")
-            assert (refused.status, name in refused.error) == (400, True)
-        assert _is_absent(gateway, word)
+    for word in [*RESERVED, "string", "TABLE", "Select", "UINT8", "generaterandom", "Tinybird"]:
+        refused = _create(gateway, name=word, schema="id UInt8 `json:$.id`")
+        assert (refused.status, word in refused.error) == (400, True)
+    assert not {each.lower() for each in _listed(gateway)} & {word.lower() for word in RESERVED}
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        *("1a", "a-b", "a b", "a.b", "é", "a;b", "a`b", "a'b", 'a"b', "a\\b", "a\nb", "a\0b", "../x", "a/b", "events_quarantine"),
+        *(
+            "1a",
+            "a-b",
+            "a b",
+            "a.b",
+            "é",
+            "a;b",
+            "a`b",
+            "a'b",
+            'a"b',
+            "a\\b",
+            "a\nb",
+            "a\0b",
+            "../x",
+            "a/b",
+            "events_quarantine",
+        ),
         *("x" * 500, "x`; DROP TABLE y; --", "{}", "%s", " a", "a ", "\u202ea", "t_" + "0" * 32),
     ],
 )
@@ -463,7 +524,10 @@ def test_a_schema_that_is_none_is_400_with_a_sentence_and_nothing_is_made(gatewa
     assert _is_absent(gateway, "hostile")
 
 
-@pytest.mark.parametrize("option", ["sorting_key", "partition_key", "primary_key", "sampling_key", "ttl", "settings", "ver", "sign", "columns"])
+@pytest.mark.parametrize(
+    "option",
+    ["sorting_key", "partition_key", "primary_key", "sampling_key", "ttl", "settings", "ver", "sign", "columns"],
+)
 @pytest.mark.parametrize(
     "value",
     [
@@ -482,7 +546,9 @@ def test_a_schema_that_is_none_is_400_with_a_sentence_and_nothing_is_made(gatewa
     ],
 )
 def test_an_engine_option_that_is_more_than_one_is_400_and_nothing_is_made(gateway, option, value):
-    engine = {"ver": "ReplacingMergeTree", "sign": "CollapsingMergeTree", "columns": "SummingMergeTree"}.get(option, "MergeTree")
+    engine = {"ver": "ReplacingMergeTree", "sign": "CollapsingMergeTree", "columns": "SummingMergeTree"}.get(
+        option, "MergeTree"
+    )
     options = {"engine": engine, "engine_sorting_key": "v", f"engine_{option}": value}
 
     refused = _create(gateway, name="hostile", schema=COLUMNS, **options)
@@ -494,35 +560,34 @@ def test_an_engine_option_that_is_more_than_one_is_400_and_nothing_is_made(gatew
 
 @pytest.mark.parametrize(
     "indexes",
-    ["a k TYPE minmax) ENGINE = Memory --", "a (SELECT 1) TYPE minmax", "a k TYPE hypothesis", "a; k TYPE minmax", "a k"],
+    [
+        "a k TYPE minmax) ENGINE = Memory --",
+        "a (SELECT 1) TYPE minmax",
+        "a k TYPE hypothesis",
+        "a; k TYPE minmax",
+        "a k",
+    ],
 )
 def test_an_index_that_is_none_is_400_and_nothing_is_made(gateway, indexes):
-    refused = _create(gateway, name="hostile", schema=COLUMNS, engine="MergeTree", engine_sorting_key="k", indexes=indexes)
+    refused = _create(
+        gateway, name="hostile", schema=COLUMNS, engine="MergeTree", engine_sorting_key="k", indexes=indexes
+    )
 
     assert refused.status == 400
     assert refused.error
     assert _is_absent(gateway, "hostile")
 
 
-def test_a_column_may_have_a_name_that_has_to_be_quoted(gateway):
-    odd = "`select` String `json:$.a`, `a b` String `json:$.b`, `x'); DROP TABLE y; --` String `json:$.c`, `é` String `json:$.d`"
-    name = gateway.create_datasource(odd, engine="MergeTree")
+def test_a_refusal_of_clickhouse_shows_nothing_of_the_inside(gateway):
+    refused = _create(
+        gateway, name="constant", schema="id UInt8 `json:$.id`", engine="MergeTree", engine_sorting_key="1"
+    )
 
-    assert gateway.post_events(name, [{"a": "1", "b": "2", "c": "3", "d": "4"}], wait="true").counts == (200, 1, 0)
-    (row,) = gateway.sql(f"SELECT * FROM {name}")
-    assert list(row.values()) == ["1", "2", "3", "4"]
-
-
-@pytest.mark.parametrize("column", ["`select`", "`from`", "`a b`", "`1`", "`null`", "`é`", "`with`", "`case`"])
-def test_a_first_column_with_any_name_can_be_the_sorting_key(gateway, column):
-    name = gateway.new_name("keyed")
-
-    answer = _create(gateway, name=name, schema=f"{column} String `json:$.a`")
-    listed = gateway.get("/v0/datasources")
-
-    assert answer.status == 200, answer.text
-    assert listed.status == 200, "one data source spoils the list of all"
-    assert gateway.post_events(name, [{"a": "1"}], wait="true").counts == (200, 1, 0)
+    assert refused.status == 400
+    assert "constant" in refused.error.lower()
+    for inside in ("127.0.0.1", "http://", "ws_", "t_", "Code:", "version"):
+        assert inside not in refused.error
+    assert _is_absent(gateway, "constant")
 
 
 @pytest.mark.parametrize(
@@ -535,8 +600,14 @@ def test_a_first_column_with_any_name_can_be_the_sorting_key(gateway, column):
         (b"--x", "multipart/form-data; boundary=x"),
         (b"--x\r\n\r\n", "multipart/form-data"),
         (b"nonsense", "multipart/form-data; boundary=x"),
-        (b"--x\r\nContent-Disposition: form-data; name=\"schema\"\r\n\r\n\xff\xfe\r\n--x--\r\n", "multipart/form-data; boundary=x"),
-        (b"--x\r\nContent-Type: multipart/mixed; boundary=y\r\n\r\n--y\r\n\r\nz\r\n--y--\r\n--x--\r\n", "multipart/form-data; boundary=x"),
+        (
+            b'--x\r\nContent-Disposition: form-data; name="schema"\r\n\r\n\xff\xfe\r\n--x--\r\n',
+            "multipart/form-data; boundary=x",
+        ),
+        (
+            b"--x\r\nContent-Type: multipart/mixed; boundary=y\r\n\r\n--y\r\n\r\nz\r\n--y--\r\n--x--\r\n",
+            "multipart/form-data; boundary=x",
+        ),
         (b"schema=%ff", "application/x-www-form-urlencoded"),
         (b"\xff\xfe", "application/x-www-form-urlencoded"),
         (b"a=b&" * 2000, "application/x-www-form-urlencoded"),
@@ -552,11 +623,15 @@ def test_a_body_that_cannot_be_read_is_400_and_nothing_is_made(gateway, body, co
     assert _is_absent(gateway, "unreadable")
 
 
-@pytest.mark.parametrize("kind", ["multipart/form-data; boundary=x", "application/x-www-form-urlencoded", "application/json"])
+@pytest.mark.parametrize(
+    "kind", ["multipart/form-data; boundary=x", "application/x-www-form-urlencoded", "application/json"]
+)
 def test_a_body_over_the_limit_of_documents_is_413(gateway, kind):
     head = b'--x\r\nContent-Disposition: form-data; name="schema"\r\n\r\n' if "x" in kind[-1] else b""
 
-    refused = gateway.request("POST", "/v0/datasources?name=large", head + b"a" * (9 * 1024 * 1024), {"Content-Type": kind})
+    refused = gateway.request(
+        "POST", "/v0/datasources?name=large", head + b"a" * (9 * 1024 * 1024), {"Content-Type": kind}
+    )
 
     assert refused.status == 413
     assert refused.headers["Retry-After"] is None

@@ -188,7 +188,7 @@ def test_14_what_is_missing_is_the_default_or_null_or_a_reason(gateway):
 
 def test_15_an_object_in_a_string_column_is_its_json_text(gateway):
     name = gateway.create_datasource("payload String `json:$.payload`, site String `json:$.payload.site`")
-    payload = {"site": "a", "n": [1, 2.5, None], "nested": {"text": "\u00e9 \"quoted\"", "yes": True}}
+    payload = {"site": "a", "n": [1, 2.5, None], "nested": {"text": '\u00e9 "quoted"', "yes": True}}
 
     assert gateway.post_events(name, [{"payload": payload}], wait="true").counts == (200, 1, 0)
 

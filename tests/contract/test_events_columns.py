@@ -21,7 +21,9 @@ def _outcomes(gateway: Gateway, column: str, events: list[str]) -> list[str]:
     stored = gateway.sql(f"SELECT n, toString(v) AS v FROM {name}")
     refused = gateway.sql(f"SELECT n FROM {name}_quarantine")
     assert (len(stored), len(refused)) == (rows, bad)
-    found = {row["n"]: "NULL" if row["v"] is None else row["v"] for row in stored} | {int(row["n"]): Q for row in refused}
+    found = {row["n"]: "NULL" if row["v"] is None else row["v"] for row in stored} | {
+        int(row["n"]): Q for row in refused
+    }
     return [found[number] for number in range(len(events))]
 
 
@@ -108,7 +110,9 @@ def test_rows_that_leave_out_different_columns_are_not_mixed_up(gateway):
         "c Array(String) `json:$.c[:]` DEFAULT ['C'], d UUID `json:$.d` DEFAULT '00000000-0000-0000-0000-00000000000d'"
     )
     given = {"a": "x", "b": 1, "c": ["y"], "d": "0f6c2b1e-9d1a-4c3b-8f2e-7a6b5c4d3e2f"}
-    events = [{"n": n} | {key: value for bit, (key, value) in enumerate(given.items()) if n >> bit & 1} for n in range(16)]
+    events = [
+        {"n": n} | {key: value for bit, (key, value) in enumerate(given.items()) if n >> bit & 1} for n in range(16)
+    ]
 
     assert gateway.post_events(name, events, wait="true").counts == (200, 16, 0)
 
@@ -123,7 +127,11 @@ def test_columns_without_a_path_are_not_fed_by_events(gateway):
         "n UInt32 `json:$.n`, plain String, given String DEFAULT 'default', made String MATERIALIZED concat('n', toString(n))"
     )
 
-    assert gateway.post_events(name, [{"n": 1, "plain": "x", "given": "x", "made": "x"}], wait="true").counts == (200, 1, 0)
+    assert gateway.post_events(name, [{"n": 1, "plain": "x", "given": "x", "made": "x"}], wait="true").counts == (
+        200,
+        1,
+        0,
+    )
 
     (row,) = gateway.sql(f"SELECT plain, given, made FROM {name}")
     assert row == {"plain": "", "given": "default", "made": "n1"}
@@ -132,12 +140,18 @@ def test_columns_without_a_path_are_not_fed_by_events(gateway):
 def test_a_data_source_without_paths_is_fed_by_the_names_of_its_columns(gateway):
     name = gateway.create_datasource("n UInt32, text Nullable(String)")
 
-    assert gateway.post_events(name, b'{"n": 1, "text": "a"}\n{"n": 2}\n{"text": "b"}', wait="true").counts == (200, 2, 1)
+    assert gateway.post_events(name, b'{"n": 1, "text": "a"}\n{"n": 2}\n{"text": "b"}', wait="true").counts == (
+        200,
+        2,
+        1,
+    )
     assert gateway.sql(f"SELECT n, text FROM {name} ORDER BY n") == [{"n": 1, "text": "a"}, {"n": 2, "text": None}]
 
 
 def test_keys_are_read_as_they_are_written_and_of_equal_ones_the_last_counts(gateway):
-    name = gateway.create_datasource("n UInt32 `json:$.n`, a Nullable(String) `json:$.a.b`, upper Nullable(String) `json:$.A.b`")
+    name = gateway.create_datasource(
+        "n UInt32 `json:$.n`, a Nullable(String) `json:$.a.b`, upper Nullable(String) `json:$.A.b`"
+    )
     lines = [
         b'{"n": 1, "n": 2, "a": {"b": "first"}, "a": {"b": "last"}}',
         b'{"n": 3, "a": {"b": "x"}, "a": {}}',
@@ -183,7 +197,9 @@ PATHS = [
 @pytest.fixture(scope="module")
 def example(gateway: Gateway) -> dict:
     columns = ", ".join(f"c{number} {kind} `json:{path}`" for number, (kind, path, _) in enumerate(PATHS))
-    whole = "raw String `json:$`, object JSON `json:$.user`, user String `json:$.user`, tags Array(String) `json:$.tags[:]`"
+    whole = (
+        "raw String `json:$`, object JSON `json:$.user`, user String `json:$.user`, tags Array(String) `json:$.tags[:]`"
+    )
     name = gateway.create_datasource(f"{columns}, {whole}")
     assert gateway.post_events(name, [EXAMPLE], wait="true").counts == (200, 1, 0)
     (row,) = gateway.sql(f"SELECT *, toString(object) AS object_text FROM {name}")

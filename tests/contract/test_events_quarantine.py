@@ -79,7 +79,9 @@ def test_a_batch_of_bad_rows_is_a_success_all_the_same(gateway):
 
 
 def test_a_row_that_only_clickhouse_refuses_is_quarantined_alone(gateway):
-    name = gateway.create_datasource("n UInt32 `json:$.n`, text String `json:$.text`, m UInt8 `json:$.m` DEFAULT toUInt8(text)")
+    name = gateway.create_datasource(
+        "n UInt32 `json:$.n`, text String `json:$.text`, m UInt8 `json:$.m` DEFAULT toUInt8(text)"
+    )
     events = [{"n": n, "text": "x" if n == 5 else str(n)} for n in range(10)]
 
     gateway.post_events(name, events, wait="true")
@@ -93,7 +95,9 @@ def test_a_row_that_only_clickhouse_refuses_is_quarantined_alone(gateway):
 
 
 def test_who_waited_finds_at_once_what_only_clickhouse_refused(gateway):
-    name = gateway.create_datasource("n UInt32 `json:$.n`, text String `json:$.text`, m UInt8 `json:$.m` DEFAULT toUInt8(text)")
+    name = gateway.create_datasource(
+        "n UInt32 `json:$.n`, text String `json:$.text`, m UInt8 `json:$.m` DEFAULT toUInt8(text)"
+    )
 
     answer = gateway.post_events(name, [{"n": 1, "text": "1"}, {"n": 2, "text": "x"}], wait="true")
 
@@ -126,7 +130,11 @@ def test_columns_with_the_names_of_the_quarantines_own_keep_their_values(gateway
         "id UInt8 `json:$.id`, insertion_date String `json:$.insertion_date`, c__error String `json:$.c__error`"
     )
 
-    assert gateway.post_events(name, [{"id": -1, "insertion_date": "mine", "c__error": "too"}], wait="true").counts == (200, 0, 1)
+    assert gateway.post_events(name, [{"id": -1, "insertion_date": "mine", "c__error": "too"}], wait="true").counts == (
+        200,
+        0,
+        1,
+    )
 
     (row,) = gateway.sql(f"SELECT * FROM {name}_quarantine")
     assert row["c__error_column"] == ["id"]

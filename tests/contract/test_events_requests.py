@@ -472,7 +472,12 @@ def test_a_token_with_another_signature_or_payload_is_403(gateway, events):
     swapped = signature[:-2] + ("A" if signature[-2] != "A" else "B") + signature[-1]
     other = gateway.make_token("ADMIN").split(".")[1]
 
-    for token in (f"{head}.{payload}.{swapped}", f"{head}.{other}.{signature}", f"{gateway.token}=", f"{payload}.{signature}"):
+    for token in (
+        f"{head}.{payload}.{swapped}",
+        f"{head}.{other}.{signature}",
+        f"{gateway.token}=",
+        f"{payload}.{signature}",
+    ):
         assert gateway.post_events(events, EVENT, token=token).status == 403
 
 
@@ -593,14 +598,18 @@ def test_every_answer_has_a_request_id_of_its_own(gateway, events):
     assert len(set(ids)) == len(ids)
 
 
-@pytest.mark.parametrize("path", ["/v0/events", "/v0/datasources", "/v0/datasources/x.datasource", "/v0/sql", "/nothing"])
+@pytest.mark.parametrize(
+    "path", ["/v0/events", "/v0/datasources", "/v0/datasources/x.datasource", "/v0/sql", "/nothing"]
+)
 def test_a_preflight_needs_no_token_on_any_path(gateway, path):
     preflight = gateway.request("OPTIONS", path, headers={"Origin": "https://a.example"}, token="")
 
     assert (preflight.status, preflight.body) == (204, b"")
     assert preflight.headers["Access-Control-Allow-Origin"] == "*"
     assert preflight.headers["Access-Control-Max-Age"] == "86400"
-    assert {"GET", "POST", "PUT", "DELETE", "OPTIONS"} <= set(preflight.headers["Access-Control-Allow-Methods"].split(", "))
+    assert {"GET", "POST", "PUT", "DELETE", "OPTIONS"} <= set(
+        preflight.headers["Access-Control-Allow-Methods"].split(", ")
+    )
     allowed = {each.strip().lower() for each in preflight.headers["Access-Control-Allow-Headers"].split(",")}
     assert {"authorization", "content-type", "content-encoding", "accept", "x-requested-with"} <= allowed
 
@@ -616,7 +625,13 @@ def test_a_preflight_is_answered_whatever_headers_it_asks_for(gateway, wanted):
 def test_browsers_may_read_the_headers_that_pace_them(gateway, events):
     for answer in (gateway.post_events(events, EVENT), gateway.post_events(events, b"nonsense")):
         exposed = {each.strip() for each in answer.headers["Access-Control-Expose-Headers"].split(",")}
-        assert {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "Retry-After", "X-Request-Id"} <= exposed
+        assert {
+            "X-RateLimit-Limit",
+            "X-RateLimit-Remaining",
+            "X-RateLimit-Reset",
+            "Retry-After",
+            "X-Request-Id",
+        } <= exposed
         assert answer.headers["Access-Control-Allow-Credentials"] is None
 
 
@@ -647,7 +662,12 @@ def test_the_tokens_of_a_local_installation_are_three_and_look_like_tinybirds(ga
 
 @pytest.mark.parametrize(
     "headers",
-    [{"X-Forwarded-For": "10.0.0.1"}, {"Forwarded": "for=10.0.0.1"}, {"Origin": "https://a.example"}, {"Host": "a.example"}],
+    [
+        {"X-Forwarded-For": "10.0.0.1"},
+        {"Forwarded": "for=10.0.0.1"},
+        {"Origin": "https://a.example"},
+        {"Host": "a.example"},
+    ],
     ids=lambda headers: next(iter(headers)),
 )
 def test_the_tokens_are_not_shown_to_others_than_this_machine(gateway, headers):

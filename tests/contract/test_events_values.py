@@ -69,7 +69,15 @@ SCALARS: Table = {
         ["16777217", "1e39", "1e400", '"9.5"', "false", *_NOT_NUMBERS],
     ),
     "Decimal(10, 2)": (
-        {"1": "1", "1.5": "1.5", "-99999999.99": "-99999999.99", '"1.25"': "1.25", '"12"': "12", "1.500": "1.5", "1e3": "1000"},
+        {
+            "1": "1",
+            "1.5": "1.5",
+            "-99999999.99": "-99999999.99",
+            '"1.25"': "1.25",
+            '"12"': "12",
+            "1.500": "1.5",
+            "1e3": "1000",
+        },
         ["100000000", "1.005", '"1.005"', '"1,5"', '" 1"', "true", "1e400", '"NaN"', *_NOT_NUMBERS],
     ),
     "Decimal(76, 38)": (
@@ -83,7 +91,9 @@ SCALARS: Table = {
     "Decimal32(4)": ({"12345.6789": "12345.6789"}, ["123456", "0.00001"]),
     "Bool": (
         {
-            **dict.fromkeys(("true", "1", '"true"', '"True"', '"T"', '"Y"', '"Yes"', '"On"', '"Enabled"', '"1"'), "true"),
+            **dict.fromkeys(
+                ("true", "1", '"true"', '"True"', '"T"', '"Y"', '"Yes"', '"On"', '"Enabled"', '"1"'), "true"
+            ),
             **dict.fromkeys(("false", "0", '"false"', '"F"', '"N"', '"No"', '"Off"', '"Disable"', '"0"'), "false"),
         },
         ["2", "-1", "1.0", '"2"', '"maybe"', *_NOT_NUMBERS],
@@ -91,9 +101,20 @@ SCALARS: Table = {
     "String": (
         {
             **{'"a"': "a", '""': "", '" a "': " a ", '"1"': "1", '"\\u0000b"': "\0b", '"é\\ud83d\\ude00"': "é😀"},
-            **{'"\\"\\\\\\/\\b\\f\\n\\r\\t"': '"\\/\b\f\n\r\t', '"\u2028"': "\u2028", '"null"': "null", '"\\\\N"': "\\N"},
+            **{
+                '"\\"\\\\\\/\\b\\f\\n\\r\\t"': '"\\/\b\f\n\r\t',
+                '"\u2028"': "\u2028",
+                '"null"': "null",
+                '"\\\\N"': "\\N",
+            },
             **{"1": "1", "1.50": "1.50", "1e400": "1e400", "18446744073709551616": "18446744073709551616"},
-            **{"true": "true", "false": "false", "{}": "{}", '[1, "a"]': '[1, "a"]', '{"b": [null, 1.0]}': '{"b": [null, 1.0]}'},
+            **{
+                "true": "true",
+                "false": "false",
+                "{}": "{}",
+                '[1, "a"]': '[1, "a"]',
+                '{"b": [null, 1.0]}': '{"b": [null, 1.0]}',
+            },
         },
         ["null"],
     ),
@@ -108,10 +129,18 @@ SCALARS: Table = {
         {'"2001:db8::1"': "2001:db8::1", '"2001:0DB8::0001"': "2001:db8::1", '"1.2.3.4"': "::ffff:1.2.3.4"},
         ['"2001:db8::g"', '":::"', "1", *_NOT_NUMBERS],
     ),
-    "Enum8('a' = 1, 'b' = -2)": ({'"a"': "a", '"b"': "b", "1": "a", "-2": "b"}, ['"c"', '"A"', "2", "true", *_NOT_NUMBERS]),
+    "Enum8('a' = 1, 'b' = -2)": (
+        {'"a"': "a", '"b"': "b", "1": "a", "-2": "b"},
+        ['"c"', '"A"', "2", "true", *_NOT_NUMBERS],
+    ),
     "Enum16('one' = 1000)": ({'"one"': "one", "1000": "one"}, ['"two"', "1"]),
     "Date": (
-        {'"2026-01-05"': "2026-01-05", '"1970-01-01"': "1970-01-01", '"2149-06-06"': "2149-06-06", "1767571200": "2026-01-05"},
+        {
+            '"2026-01-05"': "2026-01-05",
+            '"1970-01-01"': "1970-01-01",
+            '"2149-06-06"': "2149-06-06",
+            "1767571200": "2026-01-05",
+        },
         ['"1969-12-31"', '"2149-06-07"', '"2026-02-30"', '"2026-13-01"', '"05/01/2026"', "true", *_NOT_NUMBERS],
     ),
     "Date32": (
@@ -160,7 +189,10 @@ SCALARS: Table = {
     ),
     "DateTime64(6)": ({'"2024-01-23T10:30:00.123456"': "2024-01-23 10:30:00.123456"}, ['"2024-01-23T10:30"']),
     "DateTime64(9)": (
-        {'"2024-01-23 10:30:00.123456789"': "2024-01-23 10:30:00.123456789", '"2262-01-01"': "2262-01-01 00:00:00.000000000"},
+        {
+            '"2024-01-23 10:30:00.123456789"': "2024-01-23 10:30:00.123456789",
+            '"2262-01-01"': "2262-01-01 00:00:00.000000000",
+        },
         ['"2263-01-01"', '"2024-01-23 10:30:00.1234567890"'],
     ),
     "Nullable(Int32)": ({"1": "1", "null": "NULL"}, ['"1"', "1.5", "2147483648"]),
@@ -214,7 +246,17 @@ OBJECTS: dict[str, str] = {
     '{"a.b": 1}': '{"a": {"b": 1}}',
     '"{\\"a\\": 1}"': '{"a": 1}',
 }  # fmt: skip
-NOT_OBJECTS = ["1", '"x"', "true", "[]", '[{"a": 1}]', "null", '{"a": 18446744073709551616}', '{"a": 1e400}', '{"a.b": 1, "a": {"b": 2}}']
+NOT_OBJECTS = [
+    "1",
+    '"x"',
+    "true",
+    "[]",
+    '[{"a": 1}]',
+    "null",
+    '{"a": 18446744073709551616}',
+    '{"a": 1e400}',
+    '{"a.b": 1, "a": {"b": 2}}',
+]
 
 
 class Results:
@@ -365,7 +407,11 @@ def _moment(text: str) -> datetime:
     """What a client means: an ISO date or time, or an epoch number in seconds, milli-, micro- or nanoseconds."""
     if not text.startswith('"'):
         number = Decimal(text)
-        unit = next(unit for limit, unit in ((10**11, 1), (10**14, 10**3), (10**17, 10**6), (10**20, 10**9)) if abs(number) < limit)
+        unit = next(
+            unit
+            for limit, unit in ((10**11, 1), (10**14, 10**3), (10**17, 10**6), (10**20, 10**9))
+            if abs(number) < limit
+        )
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=math.floor(number * 10**6 / unit))
     word = orjson.loads(text)
     head, _, rest = word.partition(".")
@@ -396,8 +442,15 @@ SAME: dict[str, Callable[[str, str], bool]] = {
     **{kind: _same_text for kind in ("String", "LowCardinality(String)")},
     "FixedString(20)": _same_padded_text,
     **{"IPv4": _same_address, "IPv6": _same_address, "Date": _same_day, "Date32": _same_day},
-    **{"DateTime": _same_moment(0), "DateTime64(0)": _same_moment(0), "DateTime64(3)": _same_moment(3), "DateTime64(6)": _same_moment(6)},
-    "Enum8('a' = 1, 'true' = 0)": lambda text, stored: {'"a"': "a", "1": "a", '"true"': "true", "0": "true"}[text] == stored,
+    **{
+        "DateTime": _same_moment(0),
+        "DateTime64(0)": _same_moment(0),
+        "DateTime64(3)": _same_moment(3),
+        "DateTime64(6)": _same_moment(6),
+    },
+    "Enum8('a' = 1, 'true' = 0)": lambda text, stored: (
+        {'"a"': "a", "1": "a", '"true"': "true", "0": "true"}[text] == stored
+    ),
 }
 
 

@@ -44,12 +44,20 @@ PEAK_BYTES_MAX = 48 * MIB
 @pytest.fixture(scope="module")
 def target(gateway: Gateway) -> str:
     """A data source; both workers have seen a body of the largest size, so that they have the size they will have."""
-    name = gateway.create_datasource("id UInt32 `json:$.id`, s Nullable(String) `json:$.s`, other Nullable(JSON) `json:$.j`")
+    name = gateway.create_datasource(
+        "id UInt32 `json:$.id`, s Nullable(String) `json:$.s`, other Nullable(JSON) `json:$.j`"
+    )
     line = b'{"id": 1, "s": "%s"}\n' % (b"x" * 1000)
     body = line * (BODY_BYTES_MAX // len(line))
     for _ in range(6):
         assert gateway.post_events(name, body, wait="true").status == 200
     return name
+
+
+@pytest.fixture(scope="module")
+def canary(gateway: Gateway) -> str:
+    """The data source of the events that show that all is well."""
+    return gateway.create_datasource("id UInt32 `json:$.id`")
 
 
 @pytest.fixture(autouse=True)
@@ -58,13 +66,13 @@ def unharmed(request: pytest.FixtureRequest) -> Iterator[None]:
     if "gateway" not in request.fixturenames:
         yield
         return
-    gateway, target = request.getfixturevalue("gateway"), request.getfixturevalue("target")
+    gateway, canary = request.getfixturevalue("gateway"), request.getfixturevalue("canary")
     pids, memory = gateway.worker_pids(), gateway.memory_bytes()
     yield
     assert gateway.worker_pids() == pids, "a worker died"
-    before = gateway.count(target)
-    assert gateway.post_events(target, EVENT, wait="true").counts == (200, 1, 0)
-    assert gateway.count(target) == before + 1
+    before = gateway.count(canary)
+    assert gateway.post_events(canary, EVENT, wait="true").counts == (200, 1, 0)
+    assert gateway.count(canary) == before + 1
     assert gateway.memory_bytes() - memory < GROWTH_BYTES_MAX
 
 
@@ -201,7 +209,9 @@ def test_a_small_body_cannot_make_a_wide_data_source_fill_the_memory(gateway, ta
 @pytest.mark.parametrize("place", ["ignored", "s", "j"])
 @pytest.mark.parametrize("brackets", ["[]", "{}", "["])
 def test_brackets_in_brackets_cost_a_row_at_most(gateway, target, depth, place, brackets):
-    inside = {"[]": b"[" * depth + b"]" * depth, "{}": b'{"a":' * depth + b"1" + b"}" * depth, "[": b"[" * depth}[brackets]
+    inside = {"[]": b"[" * depth + b"]" * depth, "{}": b'{"a":' * depth + b"1" + b"}" * depth, "[": b"[" * depth}[
+        brackets
+    ]
     body = b'{"id": 1, "%s": %s}' % (place.encode(), inside[: BODY_BYTES_MAX - 100])
     cpu = gateway.cpu_seconds()
 
@@ -213,7 +223,9 @@ def test_brackets_in_brackets_cost_a_row_at_most(gateway, target, depth, place, 
     assert gateway.cpu_seconds() - cpu < 3.0
 
 
-@pytest.mark.parametrize("body", [b"[" * 1_000_000, b"[" * 1_000_000 + b"]" * 1_000_000, b'{"a":' * 1_000_000, b"[{}," * 500_000])
+@pytest.mark.parametrize(
+    "body", [b"[" * 1_000_000, b"[" * 1_000_000 + b"]" * 1_000_000, b'{"a":' * 1_000_000, b"[{}," * 500_000]
+)
 @pytest.mark.parametrize("form", ["json", "ndjson"])
 def test_a_body_of_brackets_only_is_refused_or_quarantined(gateway, target, body, form):
     answer = gateway.post_events(target, body, format=form)
@@ -228,7 +240,6 @@ MALFORMED = {
     "garbage": b"\x00\x01\x02garbage\r\n\r\n",
     "a-tls-hello": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 64,
     "http-2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "no-version": b"POST /v0/events\r\n\r\n",
     "version-9": b"POST /v0/events HTTP/9.9\r\nHost: x\r\n\r\n",
     "unknown-method": b"SHOUT /v0/events HTTP/1.1\r\nHost: x\r\n\r\n",
     "no-host": b"POST /v0/events HTTP/1.1\r\n\r\n",
@@ -251,7 +262,10 @@ BODY_FRAMES = {
     "length-and-chunks": (("Content-Length: 9", "Transfer-Encoding: chunked"), b"9\r\n" + EVENT + b"\r\n0\r\n\r\n"),
     "chunks-and-length": (("Transfer-Encoding: chunked", "Content-Length: 9"), b"9\r\n" + EVENT + b"\r\n0\r\n\r\n"),
     "chunked-not-last": (("Transfer-Encoding: chunked, identity",), b"9\r\n" + EVENT + b"\r\n0\r\n\r\n"),
-    "chunked-twice": (("Transfer-Encoding: chunked", "Transfer-Encoding: chunked"), b"9\r\n" + EVENT + b"\r\n0\r\n\r\n"),
+    "chunked-twice": (
+        ("Transfer-Encoding: chunked", "Transfer-Encoding: chunked"),
+        b"9\r\n" + EVENT + b"\r\n0\r\n\r\n",
+    ),
     "chunk-of-words": (("Transfer-Encoding: chunked",), b"nine\r\n" + EVENT + b"\r\n0\r\n\r\n"),
     "chunk-size-negative": (("Transfer-Encoding: chunked",), b"-9\r\n" + EVENT + b"\r\n0\r\n\r\n"),
     "chunk-size-beyond-64-bits": (("Transfer-Encoding: chunked",), b"f" * 17 + b"\r\n" + EVENT + b"\r\n0\r\n\r\n"),
@@ -288,7 +302,9 @@ def test_a_body_framed_in_two_ways_or_none_is_refused_and_nothing_of_it_is_kept(
     with gateway.connect() as connection:
         try:
             # A second request behind it must not be seen as one either.
-            connection.sendall(_head(gateway, target, *headers) + body + _head(gateway, target, "Content-Length: 9") + EVENT)
+            connection.sendall(
+                _head(gateway, target, *headers) + body + _head(gateway, target, "Content-Length: 9") + EVENT
+            )
         except ConnectionError:
             pass
         refused = _answer(connection)
@@ -340,7 +356,10 @@ def test_a_length_too_short_leaves_garbage_that_closes_the_connection(gateway, t
     assert gateway.count(target) == before + 1
 
 
-@pytest.mark.parametrize("headers, body", [(("Content-Length: 500",), EVENT + b"\n" + EVENT), (("Transfer-Encoding: chunked",), b"9\r\n" + EVENT + b"\r\n")])
+@pytest.mark.parametrize(
+    "headers, body",
+    [(("Content-Length: 500",), EVENT + b"\n" + EVENT), (("Transfer-Encoding: chunked",), b"9\r\n" + EVENT + b"\r\n")],
+)
 @pytest.mark.parametrize("how", ["end", "close", "reset"])
 def test_a_client_that_goes_away_in_the_middle_of_a_body_leaves_nothing(gateway, target, headers, body, how):
     before = gateway.count(target)
@@ -397,7 +416,9 @@ def test_after_a_body_over_the_limit_the_connection_is_closed_or_sane(gateway, t
             if framing == "length":
                 connection.sendall(_head(gateway, target, f"Content-Length: {size}") + body)
             else:
-                connection.sendall(_head(gateway, target, "Transfer-Encoding: chunked") + b"%x\r\n%s\r\n0\r\n\r\n" % (size, body))
+                connection.sendall(
+                    _head(gateway, target, "Transfer-Encoding: chunked") + b"%x\r\n%s\r\n0\r\n\r\n" % (size, body)
+                )
         except ConnectionError:
             pass
         refused = _answer(connection)
@@ -426,7 +447,10 @@ def test_who_may_not_send_is_told_before_the_body_is_read(gateway, target):
 
 
 def test_pipelined_requests_are_answered_in_order(gateway, target):
-    good, bad = _head(gateway, target, "Content-Length: 9") + EVENT, _head(gateway, target, "Content-Length: 3") + b"bad"
+    good, bad = (
+        _head(gateway, target, "Content-Length: 9") + EVENT,
+        _head(gateway, target, "Content-Length: 3") + b"bad",
+    )
     before = gateway.count(target)
     with gateway.connect() as connection:
         connection.sendall((good + bad) * 50)
@@ -474,12 +498,21 @@ async def hasty(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     async def handler(request: Request) -> StreamResponse:
         return json_response({"bytes": len(await request.body())})
 
-    front = Front(RouteTable([Route("POST", "/", handler, "public", 1_000_000)]), None, SystemClock())  # type: ignore[arg-type]
+    async def broken(request: Request) -> StreamResponse:
+        return await request.stream(StreamResponse(), _half_an_answer())
+
+    routes = [Route("POST", "/", handler, "public", 1_000_000), Route("GET", "/broken", broken, "public", 0)]
+    front = Front(RouteTable(routes), None, SystemClock())  # type: ignore[arg-type]
     server = listen_module.http_server(front)
     listening = await asyncio.get_running_loop().create_server(server, sock=listen_module.bind("127.0.0.1", 0))
     yield listening.sockets[0].getsockname()[1]
     listening.close()
     await server.shutdown(1.0)
+
+
+async def _half_an_answer() -> AsyncIterator[bytes]:
+    yield b"half"
+    raise RuntimeError("the other half is lost")
 
 
 HASTY_HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
@@ -501,7 +534,7 @@ async def _slowly(port: int, pieces: list[bytes], pause_seconds: float) -> bytes
             writer.close()
 
 
-@pytest.mark.parametrize("start", [b"", b"P", b"POST / HTTP/1.1\r\nHost: x\r\nX-Slow: "])
+@pytest.mark.parametrize("start", [b"", b"POST /", b"POST / HTTP/1.1\r\nHost: x\r\nX-Slow: "])
 async def test_a_connection_without_a_first_head_is_closed(hasty, start):
     began = time.monotonic()
     try:
@@ -535,3 +568,11 @@ async def test_a_body_that_comes_steadily_is_read_however_long_it_takes(hasty):
 
     assert received.startswith(b"HTTP/1.1 200 ")
     assert received.endswith(b'{"bytes":20000}')
+
+
+async def test_an_answer_that_breaks_off_is_not_ended_as_if_it_were_whole(hasty):
+    received = await _slowly(hasty, [b"GET /broken HTTP/1.1\r\nHost: x\r\n\r\n"], 0.05)
+
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert body == b"4\r\nhalf\r\n"

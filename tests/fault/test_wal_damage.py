@@ -368,6 +368,22 @@ async def test_exchanged_segments():
     assert {each.segment for each in recovery.damage} == {1, 2}
 
 
+async def test_next_header_across_the_border_of_two_chunks():
+    """The search reads 1 MiB at a time; the mark it looks for may lie in two of them."""
+    for short in range(-20, 60):
+        disk = SimulatedFileSystem()
+        log, _, _ = open_log(disk, segment_bytes_max=4 << 20)
+        await put(log, [bytes((1 << 20) - short), b"next"])
+        await log.aclose()
+        disk.put(path(1), disk.content(path(1))[:40] + b"!" + disk.content(path(1))[41:])
+
+        log, held, recovery = open_log(disk)
+
+        assert [payload for _, payload in held] == [b"next"]
+        assert len(recovery.damage) == 1
+        await log.aclose()
+
+
 async def test_unreadable_sector():
     """The disk reads all but 4 KiB in the middle of a segment."""
     disk = SimulatedFileSystem()

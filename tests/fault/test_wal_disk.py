@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import gc
 
 import pytest
 
@@ -70,6 +71,35 @@ async def test_a_refused_group_takes_what_was_staged_behind_it(files):
     assert log.bytes_on_disk == 55
     await put(log, [b"two"])
     assert await payloads_after_restart(files, log) == [b"one", b"two"]
+
+
+async def test_a_refusal_takes_back_the_release_of_segments_that_never_came(files):
+    log, _, _ = open_log(files, segment_bytes_max=100)
+    await put(log, [b"one"])
+    files.fail("write", errno.ENOSPC)
+    futures = [log.append(b"x" * 50)[1] for _ in range(4)]
+    log.release(log.segment)
+    await asyncio.gather(*futures, return_exceptions=True)
+
+    await put(log, [b"two" * 10, b"three" * 10, b"four" * 10])
+
+    assert await payloads_after_restart(files, log) == [b"two" * 10, b"three" * 10, b"four" * 10]
+
+
+async def test_a_refusal_reaches_all_who_wait_and_nobody_else(files):
+    """Of three callers, one gave up and one never looked: no error but the third's."""
+    log, _, _ = open_log(files)
+    complaints = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    files.fail("write", errno.ENOSPC)
+
+    log.append(b"never looks")
+    log.append(b"gave up")[1].cancel()
+    await refused(log)
+    gc.collect()
+
+    assert complaints == []
+    await log.aclose()
 
 
 @pytest.mark.parametrize("call", ["create", "write", "sync_directory"])
@@ -161,6 +191,21 @@ async def test_a_frame_refused_by_a_failed_sync_does_not_come_back(files):
 
     files.kill()
 
+    assert await payloads_after_restart(files) == [b"one", b"two"]
+
+
+async def test_a_refused_frame_that_could_not_be_cut_off_does_not_come_back(files):
+    """The header of the next segment says that it does not count."""
+    log, _, _ = open_log(files)
+    await put(log, [b"one"])
+    files.fail("sync", errno.EIO)
+    files.fail("truncate", errno.EIO)
+    await refused(log)
+    await put(log, [b"two"])
+
+    files.kill()
+
+    assert b"refused" in files.content(DIRECTORY / "00000000000000000001.log")
     assert await payloads_after_restart(files) == [b"one", b"two"]
 
 

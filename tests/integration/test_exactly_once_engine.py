@@ -137,3 +137,21 @@ async def test_a_missing_table_holds_its_rows_and_no_others(database, tmp_path):
         await emptied(buffer)
 
     assert await database.ids("t_missing") == [1, 2]
+
+
+async def test_a_view_that_fails_holds_the_rows_until_it_is_mended_and_doubles_nothing(database, tmp_path):
+    await database.client.command("DROP VIEW mv")
+    await database.client.command("CREATE MATERIALIZED VIEW mv TO v AS SELECT toInt64(throwIf(id = 5) + id) AS id FROM t_a")
+    async with running(tmp_path / "log", database.inserter(), options()) as buffer:
+        await buffer.append([rows("t_a", list(range(10)))])
+        for _ in range(20):
+            await database.ids("t_a")
+        assert buffer.pending_rows == {"t_a": 10}
+
+    await database.client.command("DROP VIEW mv")
+    await database.client.command("CREATE MATERIALIZED VIEW mv TO v AS SELECT id FROM t_a")
+    async with running(tmp_path / "log", database.inserter(), options()) as buffer:
+        await emptied(buffer)
+
+    assert await database.ids("t_a") == list(range(10))
+    assert await database.ids("v") == list(range(10))

@@ -7,8 +7,8 @@ batch goes the whole way: lines → fit → msgpack and back (as the log keeps s
 import datetime as dt
 import ipaddress
 import struct
-import uuid
 from decimal import Decimal
+from functools import partial
 
 import chdb
 import msgspec
@@ -96,7 +96,7 @@ def dumps(value):
 def integers(bits, *, signed):
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
     numbers = st.integers(low, high) | st.sampled_from([low, high, 0])
-    texts = [lambda n: str(n)] + ([lambda n: f'"{n}"'] if bits >= 64 else [])
+    texts = [str, lambda n: f'"{n}"'] if bits >= 64 else [str]
     return st.tuples(numbers, st.sampled_from(texts)).map(lambda pair: (pair[1](pair[0]), str(pair[0])))
 
 
@@ -108,7 +108,7 @@ def decimals(draw, precision, scale):
     return draw(st.sampled_from([text, f'"{text}"'])), str(value)
 
 
-EPOCH = dt.datetime(1970, 1, 1)
+EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  clocks without a zone are the point
 
 
 def clock(seconds):
@@ -228,7 +228,7 @@ def test_the_engine_reads_back_what_was_sent(database, kind):
             f'"t":{{"v v":{t},"k":{n}}},"b":[{{"v":{t}}}]}}'
             for n, t in enumerate(texts)
         ]
-        wrap = lambda name: read(inner, name)
+        wrap = partial(read, inner)
         columns = ["n", read(inner, "v"), wrap("o") if nullable else "NULL", f"arrayMap(x -> {wrap('x')}, a)"]
         columns += [f"arrayMap(x -> {wrap('x')}, mapValues(m))", wrap("t.2"), f"arrayMap(x -> {wrap('x')}, b)"]
         rows = database.stored(schema, lines, ", ".join(columns))
@@ -375,7 +375,7 @@ zones = st.sampled_from(
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-@given(zones, st.lists(st.datetimes(dt.datetime(1901, 1, 1), dt.datetime(2298, 12, 31)), min_size=1, max_size=80))
+@given(zones, st.lists(st.datetimes(EPOCH.replace(year=1901), EPOCH.replace(year=2298)), min_size=1, max_size=80))
 def test_a_time_without_a_zone_is_read_back_on_the_same_clock(database, zone, found):
     """Also before 1970 and when the clocks change; what the zone skipped is not stored at all."""
     schema = f"n UInt32 `json:$.n`, t DateTime64(6, '{zone}') `json:$.t`"
@@ -394,9 +394,9 @@ def test_typed_paths_arrive_as_sent(database):
     line = """{"j":{"a":true,"d":"2026-01-05T10:00:00.5Z","e":"2026-01-05","l":[1,-2],"n":170141183460469231731687303715884105727,"s":"2026-01-05 10:00:00.5",
         "t":"1950-01-05T10:00:00.123456+01:00","u":"00112233-4455-6677-8899-aabbccddeeff","x":1.1234567890123456789,"y":"20260105"}}"""
     (found,) = database.stored(schema, [line.replace("\n", "")], "* APPLY toJSONString", quoted=0)
-    assert orjson.loads(found[0].replace("1.1234567890123456789", '"x"').replace(str(2**127 - 1), '"n"')) == {
+    assert orjson.loads(found[0].replace(str(2**127 - 1), '"n"')) == {
         "a": 1, "d": "2026-01-05 10:00:00", "e": "2026-01-05", "l": [1, -2], "n": "n", "s": "2026-01-05 10:00:00.5",
-        "t": "1950-01-05 09:00:00.123456", "u": "00112233-4455-6677-8899-aabbccddeeff", "x": "x", "y": "20260105",
+        "t": "1950-01-05 09:00:00.123456", "u": "00112233-4455-6677-8899-aabbccddeeff", "x": "1.1234567890123456789", "y": "20260105",
     }  # fmt: skip
 
 
@@ -407,7 +407,7 @@ def test_quarantined_rows_can_be_stored_whatever_they_hold(database):
     fitted = fitter.fit_ndjson(body, NOW, "01IMPORT")
     table = database.table(quarantine_schema(schema))
     database.insert(table, fitter.quarantine_schema, fitted.quarantine_columns)
-    found = database.rows(f"SELECT c__error_column, c__import_id, id, s, length(c__raw) FROM {table}")
+    found = database.rows(f"SELECT c__error_column, c__import_id, id, s, length(c__raw) FROM {table}", quoted=0)
     assert [row[:4] for row in found[:4]] == [
         [["id"], "01IMPORT", "300", "\x00\U0001f600"], [["$"], "01IMPORT", None, None], [["$"], "01IMPORT", None, None], [["$"], "01IMPORT", None, None]
     ]  # fmt: skip

@@ -33,7 +33,7 @@ async def put(log: Log, payloads: Iterable[bytes]) -> list[Position]:
 
 async def settle() -> None:
     """Let what was begun in the background end: without a thread, some turns of the loop do."""
-    for _ in range(100):
+    for _ in range(50):
         await asyncio.sleep(0)
 
 

@@ -207,8 +207,10 @@ def test_a_quarantined_row_keeps_every_column_every_reason_and_the_line():
             "c__error_column": ["id", "f"],
             "c__error": [
                 "value '300' on column 'id' is not UInt8: out of range",
-                "Strict type checking failed. Object does not have column 'f', you should send a value or recreate the table "
-                "with a Nullable column type. While accessing jsonpath '$.f'",
+                (
+                    "Strict type checking failed. Object does not have column 'f', you should send a value or recreate the table "
+                    "with a Nullable column type. While accessing jsonpath '$.f'"
+                ),
             ],
             "c__import_id": "01IMPORT",
             "id": "300",
@@ -227,8 +229,10 @@ def test_the_texts_of_the_contract():
     (row,) = quarantined(schema, '{"abslevel":""}')
     assert row["c__error"] == [
         "value '' on column 'abslevel' is not Float32",
-        "Strict type checking failed. Object does not have column 'site_uuid', you should send a value or recreate the table with a "
-        "Nullable column type. While accessing jsonpath '$.payload.site_uuid'",
+        (
+            "Strict type checking failed. Object does not have column 'site_uuid', you should send a value or recreate the table with a "
+            "Nullable column type. While accessing jsonpath '$.payload.site_uuid'"
+        ),
     ]
 
 

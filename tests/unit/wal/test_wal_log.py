@@ -212,6 +212,17 @@ async def test_release_removes_whole_segments_oldest_first_and_never_the_newest(
     await log.aclose()
 
 
+async def test_what_comes_after_a_release_is_not_released(files):
+    log, _, _ = open_log(files, segment_bytes_max=100)
+    await put(log, [b"x" * 10])
+
+    log.release(100)
+    await put(log, [b"y" * 10, b"z" * 10])
+
+    assert segments_of(files) == [1, 2]
+    await log.aclose()
+
+
 async def test_release_before_a_segment_keeps_it(files):
     log, _, _ = open_log(files, segment_bytes_max=100)
     await put(log, [b"x" * 20] * 4)
