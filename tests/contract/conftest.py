@@ -1,5 +1,5 @@
 """The gateway that the contract is checked on; see `tests.support.gateway`."""
 
-from tests.support.gateway import gateway, gateway_log
+from tests.support.gateway import shared_gateway, show_gateway_log
 
-__all__ = ["gateway", "gateway_log"]
+__all__ = ["shared_gateway", "show_gateway_log"]

@@ -183,7 +183,7 @@ def shown(gateway: Gateway) -> str:
 def test_the_list_has_exactly_the_keys_that_strict_clients_take(gateway, shown):
     gateway.post_events(shown, [{"id": 1, "city": "a", "tags": []}, {"id": "x"}], wait="true")
 
-    answer = gateway.get("/v0/datasources", **{"attrs": ""})
+    answer = gateway.get("/v0/datasources", attrs="")
 
     assert answer.headers["Content-Type"].startswith("application/json")
     (item,) = [each for each in answer.json["datasources"] if each["name"] == shown]
@@ -224,8 +224,14 @@ def test_the_detail_has_what_clients_read(gateway, query):
     columns = {column["name"]: column for column in detail["schema"]["columns"]}
     assert all(set(column) == {*COLUMN_KEYS, "auto"} for column in columns.values())
     assert columns["price"] == {
-        **{"name": "price", "type": "Decimal(18, 4)", "nullable": True, "codec": None, "default_value": None},
-        **{"jsonpath": "$.price", "normalized_name": "price", "auto": False},
+        "name": "price",
+        "type": "Decimal(18, 4)",
+        "nullable": True,
+        "codec": None,
+        "default_value": None,
+        "jsonpath": "$.price",
+        "normalized_name": "price",
+        "auto": False,
     }
     assert columns["ts"]["default_value"] == "DEFAULT now64(3)"
     assert columns["tags"]["codec"] == "CODEC(ZSTD(1))"
@@ -310,12 +316,11 @@ ENGINES = [
     ({"engine": "mergetree", "engine_sorting_key": "k"}, "MergeTree ORDER BY (k)"),
     (
         {
-            **{
-                "engine": "MergeTree",
-                "engine_partition_key": "toYYYYMM(at)",
-                "engine_sorting_key": "k, cityHash64(ver)",
-            },
-            **{"engine_primary_key": "k", "engine_ttl": "at + toIntervalDay(1)"},
+            "engine": "MergeTree",
+            "engine_partition_key": "toYYYYMM(at)",
+            "engine_sorting_key": "k, cityHash64(ver)",
+            "engine_primary_key": "k",
+            "engine_ttl": "at + toIntervalDay(1)",
         },
         "MergeTree PARTITION BY (toYYYYMM(at)) ORDER BY (k, cityHash64(ver)) PRIMARY KEY (k) TTL at + toIntervalDay(1)",
     ),
@@ -415,15 +420,127 @@ def test_names_differ_by_case(gateway):
     assert _create(gateway, name=name.upper(), schema="id UInt8 `json:$.id`").status == 200
 
 
-RESERVED = """
-    Array Bool Boolean Date Date32 DateTime DateTime32 DateTime64 Decimal Decimal32 Decimal64 Decimal128 Decimal256 Enum Enum8
-    Enum16 FixedString Float32 Float64 IPv4 IPv6 Int8 Int16 Int32 Int64 Int128 Int256 MultiPolygon Point Polygon Ring String TABLE
-    UInt8 UInt16 UInt32 UInt64 UInt128 UInt256 UUID _temporary_and_external_tables add after all and anti any array as asc asof
-    between by case collate column columns cross cube custom_error day_diff default defined desc distinct else end
-    enumerate_with_last error exists from full functions generateRandom global group having if ilike in inner insert interval
-    into join left like limit limits max min not null numbers_mt on one or order outer prewhere public right sample select semi
-    split_to_array sql_and sql_unescape system table then tinybird to union using where with zeros_mt zip
-""".split()
+RESERVED = [
+    "Array",
+    "Bool",
+    "Boolean",
+    "Date",
+    "Date32",
+    "DateTime",
+    "DateTime32",
+    "DateTime64",
+    "Decimal",
+    "Decimal32",
+    "Decimal64",
+    "Decimal128",
+    "Decimal256",
+    "Enum",
+    "Enum8",
+    "Enum16",
+    "FixedString",
+    "Float32",
+    "Float64",
+    "IPv4",
+    "IPv6",
+    "Int8",
+    "Int16",
+    "Int32",
+    "Int64",
+    "Int128",
+    "Int256",
+    "MultiPolygon",
+    "Point",
+    "Polygon",
+    "Ring",
+    "String",
+    "TABLE",
+    "UInt8",
+    "UInt16",
+    "UInt32",
+    "UInt64",
+    "UInt128",
+    "UInt256",
+    "UUID",
+    "_temporary_and_external_tables",
+    "add",
+    "after",
+    "all",
+    "and",
+    "anti",
+    "any",
+    "array",
+    "as",
+    "asc",
+    "asof",
+    "between",
+    "by",
+    "case",
+    "collate",
+    "column",
+    "columns",
+    "cross",
+    "cube",
+    "custom_error",
+    "day_diff",
+    "default",
+    "defined",
+    "desc",
+    "distinct",
+    "else",
+    "end",
+    "enumerate_with_last",
+    "error",
+    "exists",
+    "from",
+    "full",
+    "functions",
+    "generateRandom",
+    "global",
+    "group",
+    "having",
+    "if",
+    "ilike",
+    "in",
+    "inner",
+    "insert",
+    "interval",
+    "into",
+    "join",
+    "left",
+    "like",
+    "limit",
+    "limits",
+    "max",
+    "min",
+    "not",
+    "null",
+    "numbers_mt",
+    "on",
+    "one",
+    "or",
+    "order",
+    "outer",
+    "prewhere",
+    "public",
+    "right",
+    "sample",
+    "select",
+    "semi",
+    "split_to_array",
+    "sql_and",
+    "sql_unescape",
+    "system",
+    "table",
+    "then",
+    "tinybird",
+    "to",
+    "union",
+    "using",
+    "where",
+    "with",
+    "zeros_mt",
+    "zip",
+]
 
 
 def test_no_reserved_word_is_taken_as_a_name_in_any_case(gateway):

@@ -25,7 +25,7 @@ from gateway.web import body as body_module
 from gateway.web import listen as listen_module
 from gateway.web.front import Front, Route, RouteTable
 from gateway.web.request import Request, json_response
-from tests.support.gateway import BODY_BYTES_MAX, Answer, Gateway, gateway, gateway_log  # noqa: F401  fixtures
+from tests.support.gateway import BODY_BYTES_MAX, Answer, Gateway, shared_gateway, show_gateway_log  # noqa: F401  fixtures
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from http.client import HTTPException
 from itertools import count
 
-from tests.support.gateway import Gateway, gateway, gateway_log  # noqa: F401  fixtures
+from tests.support.gateway import Gateway, shared_gateway, show_gateway_log  # noqa: F401  fixtures
 
 _THREADS = 4
 _ROWS_PER_REQUEST = 5

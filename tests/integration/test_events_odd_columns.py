@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.gateway import gateway, gateway_log  # noqa: F401  fixtures
+from tests.support.gateway import shared_gateway, show_gateway_log  # noqa: F401  fixtures
 
 
 @pytest.mark.parametrize("column", ["`a b`", "`1`", "`é`", "`null`", "`select`", "`from`", "`with`", "`case`"])

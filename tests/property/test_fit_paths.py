@@ -195,19 +195,18 @@ def outcome(fit, data):
 
 
 @pytest.mark.parametrize("name", KEYS)
-@pytest.mark.parametrize("rows", [1, 60])
-@pytest.mark.parametrize("last", [0, 1])
+@pytest.mark.parametrize(("rows", "last"), [(1, 0), (1, 1), (60, 0)])
 def test_both_paths_agree_at_the_edges_of_every_type(name, rows, last):
     """Alone, among many of its like, and with a good row behind."""
     good = ",".join(f'"{key}":{GOOD[key]}' for key in ("i8", "u8") if key != name)
     behind = [f'{{{good},"{name}":{GOOD[name]}}}'] * last
-    for value in [*SPLIT[name], GOOD[name], *NUMBERS, *STRINGS, *OTHERS]:
+    for value in [*SPLIT[name], GOOD[name], *STRINGS, *(NUMBERS + OTHERS if rows == 1 else [])]:
         row = f'{{{good},"{name}":{value}}}'
         data = "\n".join([row] * rows + behind).encode("utf-8", "surrogatepass")
         assert outcome(FITTER.fit_ndjson, data) == outcome(EXACT.fit_ndjson, data), value
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(body())
 def test_both_paths_give_the_same_rows_and_the_same_refusals(data):
     assert outcome(FITTER.fit_ndjson, data) == outcome(EXACT.fit_ndjson, data)

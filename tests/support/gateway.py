@@ -1,9 +1,11 @@
 """A real `sluice serve`, for tests that use it as its users do: over HTTP, with the embedded engine behind it.
 
-    from tests.support.gateway import gateway, gateway_log  # noqa: F401  fixtures
+    from tests.support.gateway import shared_gateway, show_gateway_log  # noqa: F401  fixtures
+
+    def test_it_is_ready(gateway): ...
 
 One gateway serves the whole test session, whichever modules ask for it, and is ended with it. Tests share it, so each
-makes its own data source; `gateway_log` shows what the gateway logged during a test that failed.
+makes its own data source; what it logged during a test is shown if the test fails.
 """
 
 import asyncio
@@ -39,6 +41,7 @@ _STOP_SECONDS_MAX = 45.0
 _ROWS_SECONDS_MAX = 20.0
 _ROOT = Path(__file__).resolve().parents[2]
 _PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ class Gateway:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509  one system call, nothing that could be locked
             )
         try:
             self.port = self._said_port()
@@ -305,8 +308,8 @@ def free_port() -> int:
 _SHARED = pytest.StashKey[Gateway]()
 
 
-@pytest.fixture(scope="session")
-def gateway(request: pytest.FixtureRequest) -> Gateway:
+@pytest.fixture(scope="session", name="gateway")
+def shared_gateway(request: pytest.FixtureRequest) -> Gateway:
     """The gateway all tests of this session share; it may be restarted, and must be left running."""
     config = request.config
     if _SHARED not in config.stash:
@@ -318,8 +321,8 @@ def gateway(request: pytest.FixtureRequest) -> Gateway:
     return config.stash[_SHARED]
 
 
-@pytest.fixture(autouse=True)
-def gateway_log(request: pytest.FixtureRequest) -> Iterator[None]:
+@pytest.fixture(autouse=True, name="gateway_log")
+def show_gateway_log(request: pytest.FixtureRequest) -> Iterator[None]:
     """Print, for pytest to show if the test fails, what the gateway logged meanwhile."""
     if "gateway" not in request.fixturenames:
         yield
@@ -334,7 +337,7 @@ def gateway_log(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def _die_with_parent() -> None:
     """SIGTERM for the gateway if the test process is killed."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _kill(pid: int) -> None:
