@@ -97,7 +97,9 @@ async def run(kills: int, seed: int, producers: int, data_dir: Path) -> int:
         oracle, stop = Oracle(), asyncio.Event()
         began = time.monotonic()
         async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as session:
-            sending = [asyncio.create_task(produce(gateway, session, oracle, stop, each, seed)) for each in range(producers)]
+            sending = [
+                asyncio.create_task(produce(gateway, session, oracle, stop, each, seed)) for each in range(producers)
+            ]
             killed = await rampage(gateway, chance, kills)
             stop.set()
             await asyncio.gather(*sending)
@@ -145,6 +147,7 @@ async def prepare(gateway: Gateway) -> None:
     )  # fmt: skip
     await engine.stdout.readline()
     async with aiohttp.ClientSession(headers={"X-ClickHouse-User": "default", "X-ClickHouse-Key": password}) as session:
+
         async def run_sql(sql: str) -> str:
             async with session.post(f"http://127.0.0.1:{port}/", data=sql) as answer:
                 text = await answer.text()

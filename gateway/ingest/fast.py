@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta
 
-from gateway.ingest.scalars import BIG_INTEGERS, SMALL_INTEGERS, UUID_TEXT, as_float32, moment_reader
+from gateway.ingest.scalars import BIG_INTEGERS, SMALL_INTEGERS, UUID_TEXT, as_float32, integer_of, moment_reader
 from gateway.ingest.unfit import Unfit
 from gateway.schema.jsonpath import EACH
 from gateway.schema.types import DataType
@@ -23,7 +23,6 @@ Check = Callable[[Sequence[Any]], Sequence[Any]]
 # Below these every integer is exact; above, the source text is needed to tell an integer from a fraction.
 _FLOAT64_EXACT: Final = 2.0**53
 _FLOAT32_EXACT: Final = 2.0**24
-_UINT64_MAX: Final = 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +47,8 @@ def typed(kind: DataType, rest: Sequence[str] = ()) -> Typed | None:
         bounded = Annotated[int, Meta(ge=low, le=high)]
         return Typed(bounded | bool, _ints) if kind.name == "UInt8" else Typed(bounded)
     match kind.name:
-        case "Int64":
-            low, high = BIG_INTEGERS[kind.name]
-            return Typed(Annotated[int, Meta(ge=low, le=high)])
-        case "UInt64":
-            return Typed(Annotated[int, Meta(ge=0)], _uint64)
+        case "Int64" | "UInt64":
+            return Typed(int | str, _big_integers(*BIG_INTEGERS[kind.name]))
         case "Float64":
             return Typed(float, _float64)
         case "Float32":
@@ -93,10 +89,18 @@ def _ints(values: Sequence[int]) -> list[int]:
     return list(map(int, values))  # True is 1
 
 
-def _uint64(values: Sequence[int]) -> Sequence[int]:
-    if values and max(values) > _UINT64_MAX:
-        raise Unfit
-    return values
+def _big_integers(low: int, high: int) -> Check:
+    """Return the check of 64-bit integers; SDKs send those above 2^53 as strings."""
+
+    def check(values: Sequence[int | str]) -> Sequence[Any]:
+        try:
+            if values and not low <= min(values) <= max(values) <= high:  # type: ignore[operator]
+                raise Unfit
+        except TypeError:  # strings among them
+            return [integer_of(str(value), low, high) for value in values]
+        return values
+
+    return check
 
 
 def _float64(values: Sequence[float]) -> Sequence[float]:

@@ -26,7 +26,7 @@ from gateway.schema.columns import Column, Schema
 
 _NOTHING_OMITTED: Final[frozenset[int]] = frozenset()
 
-_COMPANY_MAX: Final = 4
+_COMPANY_MAX: Final = 16
 
 # What the fast path raises when something needs a second look. NotMoment and DecodeError are ValueErrors.
 _REFUSALS: Final = (msgspec.MsgspecError, Unfit, ValueError, RecursionError)
@@ -115,14 +115,15 @@ class Fitter:
         return self._fit(split_json(body), body, now, import_id)
 
     def _fit(self, lines: list[bytes], body: bytes, now: float, import_id: str) -> Fitted:
-        if is_utf8(body) and (len(body) <= LINE_BYTES_MAX or max(map(len, lines)) <= LINE_BYTES_MAX):
+        is_plain = is_utf8(body) and (len(body) <= LINE_BYTES_MAX or max(map(len, lines)) <= LINE_BYTES_MAX)
+        if is_plain:
             try:
                 columns = self._read(list(map(self._fast.decode, lines)), lines)
             except _REFUSALS:
                 pass
             else:
                 return Fitted(self._groups(columns, now), len(lines))
-        return self._fit_mixed(lines, now, import_id)
+        return self._fit_mixed(lines, is_plain, now, import_id)
 
     def _read(self, events: list[Any], lines: list[bytes]) -> list[Any]:
         """Return decoded events as columns; raises one of `_REFUSALS` if at least one needs the exact path."""
@@ -131,10 +132,17 @@ class Fitter:
             raise Unfit
         return columns
 
-    def _fit_mixed(self, lines: list[bytes], now: float, import_id: str) -> Fitted:
-        """Fit lines of which at least one needs the exact path."""
+    def _fit_mixed(self, lines: list[bytes], is_plain: bool, now: float, import_id: str) -> Fitted:
+        """Fit lines of which at least one needs the exact path.
+
+        Args:
+            lines: all of the body.
+            is_plain: all are UTF-8, and short enough for the fast path.
+            now: see `fit_ndjson`.
+            import_id: see `fit_ndjson`.
+        """
         fast: list[_Slice] = []
-        numbers = self._decodable(lines)
+        numbers = self._decodable(lines, is_plain)
         self._read_halves([number for number, _event in numbers], [event for _number, event in numbers], lines, fast)
         done = {number for part in fast for number in part.numbers}
         exact = self._fit_exactly([(number, line) for number, line in enumerate(lines) if number not in done])
@@ -151,11 +159,11 @@ class Fitter:
             self.quarantine.columns(exact.quarantined, now, import_id) if exact.quarantined else [],
         )
 
-    def _decodable(self, lines: list[bytes]) -> list[tuple[int, Any]]:
+    def _decodable(self, lines: list[bytes], is_plain: bool) -> list[tuple[int, Any]]:
         """Return number and event of the lines the fast path can decode."""
         found = []
         for number, line in enumerate(lines):
-            if len(line) > LINE_BYTES_MAX or not is_utf8(line):
+            if not is_plain and (len(line) > LINE_BYTES_MAX or not is_utf8(line)):
                 continue
             try:
                 found.append((number, self._fast.decode(line)))
@@ -208,7 +216,7 @@ class Fitter:
             except Unfit as error:
                 names.append(feed.column.name)
                 reasons.append(str(error))
-        if self._may_be_empty and all(value is OMIT for value in row):
+        if self._may_be_empty and not reasons and all(value is OMIT for value in row):
             return row, [RECORD], ["No column has a value"]
         return row, names, reasons
 

@@ -99,8 +99,8 @@ def why_unreadable(line: bytes) -> Unreadable:
     if not is_utf8(line):
         mended = line.decode(errors="replace").encode()
         return Unreadable("Invalid JSON: the line is not valid UTF-8", _complaint(mended) is None)
-    complaint = _complaint(line) or "Invalid JSON"
-    if _complaint(_SURROGATE.sub(rb"\\ufffd", line)) is None:
+    complaint = _complaint(line) or _TOO_DEEP  # it was read just now, with less of the stack in use
+    if complaint != _TOO_DEEP and _complaint(_SURROGATE.sub(rb"\\ufffd", line)) is None:
         return Unreadable("Invalid JSON: half of a surrogate pair in an escape", understood=True)
     return Unreadable(complaint, understood=complaint == _TOO_DEEP)
 

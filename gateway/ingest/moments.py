@@ -262,7 +262,7 @@ def _local_seconds(stem: str, zone: dt.tzinfo) -> int:
     try:
         utc = local.replace(tzinfo=zone).astimezone(dt.UTC)
         back = utc.astimezone(zone).replace(tzinfo=None)
-    except OverflowError:
+    except (OverflowError, ValueError):
         raise NotMoment("out of range") from None
     if back != local:
         raise NotMoment(f"{zone} skipped that time")

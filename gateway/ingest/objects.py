@@ -15,7 +15,7 @@ back as nested objects, and the order of keys is lost. What the insert needs is 
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -33,7 +33,7 @@ _UINT64_MAX: Final = 2**64 - 1
 _EXACT_MAX: Final = 2**53
 
 _QUOTE: Final = ord('"')
-# What few objects have, and what makes a walk over all of it necessary: a long number, null in an array, a dot in a key.
+# What few objects have, and what makes a walk over all of one necessary: a long number, null in an array, a dotted key.
 _SUSPECT: Final = re.compile(rb'[0-9]{16}|[\[,]null|\.[^"]*":')
 
 _Convert = Callable[[bytes], Any]
@@ -64,13 +64,13 @@ def object_converter(kind: DataType, converter: Callable[[DataType], _Convert]) 
             for path in typed:
                 path.apply(value)
             text = msgspec.json.encode(value)
+            if _SUSPECT.search(text) or text.count(b"{") + text.count(b"[") > DEPTH_MAX:
+                _check(value, 0)
+                _check_paths(value)
         except msgspec.MsgspecError:
             raise Unfit("it must be an object, with finite numbers") from None
         except RecursionError:
             raise Unfit("nested too deeply") from None
-        if _SUSPECT.search(text) or text.count(b"{") + text.count(b"[") > DEPTH_MAX:
-            _check(value, 0)
-            _check_paths(value)
         return text.decode()
 
     return convert
@@ -100,15 +100,22 @@ def _check(value: Any, depth: int) -> None:
         raise Unfit(f"{shown(str(value))} has more than 64 bits")
 
 
-def _check_paths(value: Any) -> None:
+def _check_paths(value: dict[str, Any]) -> None:
     """Raise if two values of one object would get the same path, here or in an array of objects."""
     seen: set[str] = set()
-    for path, item in _leaves(value, ""):
-        if path in seen:
-            raise Unfit(f"two values at the path '{shown(path)}'")
-        seen.add(path)
-        if item.__class__ is list:
-            _check_array(item)
+    objects = [("", value)]
+    while objects:
+        prefix, members = objects.pop()
+        for key, item in members.items():
+            path = prefix + key
+            if item.__class__ is dict:
+                objects.append((path + ".", item))
+                continue
+            if path in seen:
+                raise Unfit(f"two values at the path '{shown(path)}'")
+            seen.add(path)
+            if item.__class__ is list:
+                _check_array(item)
 
 
 def _check_array(array: list[Any]) -> None:
@@ -117,14 +124,6 @@ def _check_array(array: list[Any]) -> None:
             _check_paths(item)
         elif item.__class__ is list:
             _check_array(item)
-
-
-def _leaves(value: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for key, item in value.items():
-        if item.__class__ is dict:
-            yield from _leaves(item, f"{prefix}{key}.")
-        else:
-            yield prefix + key, item
 
 
 class _TypedPath:

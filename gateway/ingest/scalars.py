@@ -106,6 +106,20 @@ def decimal_text(text: str, precision: int, scale: int) -> str:
     return f"{sign}{whole or '0'}.{fraction}" if fraction else sign + (whole or "0")
 
 
+def integer_of(text: str, low: int, high: int) -> int:
+    """Return the integer that `text` spells in digits.
+
+    Raises:
+        Unfit: it spells none, or one that is not between `low` and `high`.
+    """
+    if not _INTEGER.fullmatch(text):
+        raise Unfit
+    value = int(text) if len(text) <= _INTEGER_CHARS_MAX else high + 1
+    if not low <= value <= high:
+        raise Unfit("out of range")
+    return value
+
+
 def fits_float32(value: float) -> bool:
     """Say whether a 32-bit float can hold `value` without overflow."""
     try:
@@ -140,12 +154,7 @@ def _small_integer(low: int, high: int, *, bools: bool) -> Convert:
 
 def _big_integer(low: int, high: int, *, as_text: bool) -> Convert:
     def convert(raw: bytes) -> int | str:
-        text = decode_text(raw) if raw[0] == _QUOTE else raw.decode()
-        if not _INTEGER.fullmatch(text):
-            raise Unfit
-        value = int(text) if len(text) <= _INTEGER_CHARS_MAX else high + 1
-        if not low <= value <= high:
-            raise Unfit("out of range")
+        value = integer_of(decode_text(raw) if raw[0] == _QUOTE else raw.decode(), low, high)
         return str(value) if as_text else value
 
     return convert

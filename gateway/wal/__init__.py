@@ -15,6 +15,7 @@ What it promises, whatever the moment of the crash:
 * a frame whose future succeeded under `fsync` is read back, in order; under `os` the same unless the machine stops;
 * one flipped bit costs at most one frame, is always reported, and never stops the start;
 * a failed sync is never followed by a success for the same bytes: the segment is left (Postgres's lesson of 2018);
+* a frame that was refused is not read back, unless the machine stops before the next segment is begun;
 * a full disk refuses, and the log is clean when there is room again.
 
 Not here, on purpose: compression (payloads come compressed or not), deleting single frames (only whole segments go),
@@ -33,7 +34,7 @@ reading while running (what was appended is in the buffer's memory), the acknowl
 from gateway.wal.errors import LogFull, LogLocked, LogPoisoned, UnknownFormat
 from gateway.wal.files import FileSystem, OsFileSystem
 from gateway.wal.frame import PAYLOAD_BYTES_MAX, Position
-from gateway.wal.inspect import LogReport, SegmentReport, inspect
+from gateway.wal.inspect import LogReport, SegmentReport, inspect_log
 from gateway.wal.log import Log, LogOptions, LogStats
 from gateway.wal.recover import Recovery
 from gateway.wal.scan import Damage
@@ -59,5 +60,5 @@ __all__ = [
     "UnknownFormat",
     "Writer",
     "WriterThread",
-    "inspect",
+    "inspect_log",
 ]

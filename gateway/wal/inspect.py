@@ -1,6 +1,6 @@
 """Inspect: what is in a log, for people, without a lock and without changing anything.
 
-Behind `sluice log inspect DIR` (list it) and `sluice log verify DIR` (`exit_status`). May be used while the log is
+Behind `sluice log inspect DIR` (print the report) and `sluice log verify DIR` (end with its `exit_status`). May be used while the log is
 being written; what is in the middle of a write then shows as tail.
 """
 
@@ -38,12 +38,22 @@ class LogReport:
     damage: tuple[Damage, ...]  # in the segments, and segments that are missing
 
     @property
+    def frames(self) -> int:
+        """Whole frames in all segments."""
+        return sum(each.frames for each in self.segments)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all segments."""
+        return sum(each.bytes for each in self.segments)
+
+    @property
     def exit_status(self) -> int:
         """0 if every promised frame can be read, else 1."""
         return 1 if self.damage else 0
 
 
-def inspect(directory: Path, files: FileSystem | None = None) -> LogReport:
+def inspect_log(directory: Path, files: FileSystem | None = None) -> LogReport:
     """Read the whole log in `directory` and report on it.
 
     Raises:

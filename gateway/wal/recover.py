@@ -6,6 +6,7 @@ left as it is until it is released, so the same damage is reported again by the 
 
 import contextlib
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ from gateway.wal.scan import Damage, SegmentScan
 from gateway.wal.segment import SYNCED_NAME, segment_name
 
 DAMAGED_NAME = "damaged"
+
+_SEGMENT_NAME = re.compile(r"[0-9]{20}\.log")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def survey(files: FileSystem, directory: Path) -> Survey:
     synced = Synced.decode(_read(files, directory / SYNCED_NAME, 64)[1]) if SYNCED_NAME in names else None
     sizes: dict[int, int] = {}
     headers: dict[int, SegmentHeader] = {}
-    for segment in sorted(int(name[:20]) for name in names if len(name) == 24 and name.endswith(".log")):
+    for segment in sorted(int(name[:20]) for name in names if _SEGMENT_NAME.fullmatch(name)):
         with contextlib.suppress(FileNotFoundError):  # released meanwhile, by the log's owner
             sizes[segment], start = _read(files, directory / segment_name(segment), SEGMENT_HEADER_BYTES)
             header = SegmentHeader.decode(start)

@@ -1,6 +1,6 @@
 """What `sluice log inspect` and `sluice log verify` are told."""
 
-from gateway.wal import Damage, OsFileSystem, Position, SegmentReport, inspect
+from gateway.wal import Damage, OsFileSystem, Position, SegmentReport, inspect_log
 from tests.support.fs import SimulatedFileSystem
 from tests.support.wal import DIRECTORY, open_log, put
 
@@ -9,13 +9,14 @@ async def test_a_log_is_listed_while_it_is_being_written(tmp_path):
     log, _, _ = open_log(OsFileSystem(), tmp_path, segment_bytes_max=100, preallocate=True)
     await put(log, [b"x" * 40, b"y" * 10, b"z"])
 
-    report = inspect(tmp_path)
+    report = inspect_log(tmp_path)
 
     assert report.segments == (
         SegmentReport(1, 92, 1, 40, Position(1, 36), Position(1, 36), 0, ()),
         SegmentReport(2, 100, 2, 11, Position(2, 36), Position(2, 62), 0, ()),
     )
     assert report.synced == Position(2, 79)
+    assert (report.frames, report.bytes) == (3, 192)
     assert (report.directory, report.damage, report.exit_status) == (tmp_path, (), 0)
     await log.aclose()
 
@@ -29,7 +30,7 @@ async def test_damage_is_told_and_makes_the_exit_status():
     hurt = DIRECTORY / "00000000000000000003.log"
     files.put(hurt, files.content(hurt)[:-1] + b"!")
 
-    report = inspect(DIRECTORY, files)
+    report = inspect_log(DIRECTORY, files)
 
     assert report.damage == (Damage(2, 0, 72, "segment missing"), Damage(3, 72, 19, "payload"))
     assert report.segments[-1].damage == report.damage[1:]
@@ -42,7 +43,7 @@ async def test_inspecting_changes_nothing_and_needs_no_lock():
     await put(log, [b"one"])
     files.calls.clear()
 
-    inspect(DIRECTORY, files)
+    inspect_log(DIRECTORY, files)
 
     assert files.calls == []
     await log.aclose()
@@ -62,13 +63,20 @@ async def test_a_segment_released_meanwhile_is_left_out():
 
     files.open = open_
 
-    report = inspect(DIRECTORY, files)
+    report = inspect_log(DIRECTORY, files)
 
     assert [each.segment for each in report.segments] == [2]
     assert report.damage == ()
 
 
+def test_other_files_are_left_alone(tmp_path):
+    for name in ("notes.log", "aaaaaaaaaaaaaaaaaaaa.log", "00000000000000000001.log.bak"):
+        (tmp_path / name).write_bytes(b"not ours")
+
+    assert inspect_log(tmp_path).segments == ()
+
+
 def test_an_empty_directory_is_an_empty_log(tmp_path):
-    report = inspect(tmp_path)
+    report = inspect_log(tmp_path)
 
     assert (report.segments, report.synced, report.exit_status) == ((), None, 0)
