@@ -228,6 +228,9 @@ def _probe(made: Stack, table: str, seconds: float) -> list[float]:
 # --- 9 and 10: memory, and the log ------------------------------------------------------------------------------------
 
 
+_BUFFER_BYTES_MAX = 256 * 2**20  # buffer_memory_bytes_max, the default
+
+
 @contextmanager
 def memory(bench: Bench) -> Iterator[Arms]:
     yield {"saturated": lambda: _memory(bench, is_out=False), "ClickHouse down": lambda: _memory(bench, is_out=True)}
@@ -237,9 +240,9 @@ def _memory(bench: Bench, *, is_out: bool) -> Trial:
     with stack(bench, "--workers", str(bench.workers)) as made:
         table = made.gateway.create("events", workload.SCHEMA)
         workers = made.gateway.pids()["worker"]
-        idle = max(map(resident_bytes, workers))
         requests = _requests(bench, [made.gateway.target("events")], 1000)
         made.warm_up("events", workload.bodies(1, 1)[0])
+        idle = max(map(resident_bytes, workers))
         if is_out:
             made.engine.kill()
             trial = run_load(bench, made.gateway, requests)
@@ -249,7 +252,8 @@ def _memory(bench: Bench, *, is_out: bool) -> Trial:
         peak = max(map(peak_bytes, workers))
         if is_out:
             made.gateway.kill()  # a clean stop would wait for ClickHouse
-    return trial | {"idle_mb.worker": idle / 1e6, "peak_over_idle_mb.worker": (peak - idle) / 1e6}
+    mine = {"idle_mb.worker": idle, "peak_over_idle_mb.worker": peak - idle, "bound_mb.worker": _BUFFER_BYTES_MAX}
+    return trial | {name: size / 1e6 for name, size in mine.items()}
 
 
 @contextmanager

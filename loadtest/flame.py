@@ -82,7 +82,9 @@ def main() -> int:
             requests = workload.write_requests(bench.directory / "requests.bin", [target], bodies, given.rows)
             made.warm_up("events", workload.bodies(1, 1)[0])
             worker = made.gateway.pids()["worker"][0]
-            load = Generator(bench.generator, made.gateway.port, requests.path, bench.connections, given.seconds * 2 + 2)
+            load = Generator(
+                bench.generator, made.gateway.port, requests.path, bench.connections, given.seconds * 2 + 2
+            )
             raw = Path(directory) / "raw"
             try:
                 before = cpu_seconds(worker)

@@ -54,7 +54,7 @@ class Generator:
     """A load that runs."""
 
     def __init__(self, kind: str, port: int, requests: Path, connections: int, seconds: float) -> None:
-        self._out = tempfile.TemporaryFile()
+        self._out = tempfile.TemporaryFile()  # noqa: SIM115  closed by `wait`
         self._seconds = seconds
         if kind == "wrk":
             command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "30s",

@@ -79,7 +79,12 @@ def main() -> int:
                 url, token = f"http://127.0.0.1:{gateway.port}", TOKEN
             for story in stories:
                 print(f"\n=== {story}, {given.seconds} s, {given.tool} ===", flush=True)
-                told = {"SLUICE_URL": url, "SLUICE_STORY": story, "SECONDS": str(given.seconds), "VUS": str(given.users)}
+                told = {
+                    "SLUICE_URL": url,
+                    "SLUICE_STORY": story,
+                    "SECONDS": str(given.seconds),
+                    "VUS": str(given.users),
+                }
                 told |= {"SOURCES": str(given.sources)} if story == "sources" else {}
                 told |= {"SLUICE_TOKEN": token} if token else {}
                 told |= {"RATE": str(given.rate)} if given.rate else {}

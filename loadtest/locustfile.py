@@ -30,7 +30,11 @@ SCHEMA = (
 EVENTS = ("page_view", "click", "add_to_cart", "purchase", "search", "login")
 
 # What a story promises: share of failures, share of refusals (503), p99 in ms of requests that were answered.
-PROMISES = {"failed": 0.001, "refused": {"spike": 0.2}.get(STORY, 0.01), "p99_ms": {"spike": 3000, "mixed": 3000}.get(STORY, 500)}
+PROMISES = {
+    "failed": 0.001,
+    "refused": {"spike": 0.2}.get(STORY, 0.01),
+    "p99_ms": {"spike": 3000, "mixed": 3000}.get(STORY, 500),
+}
 
 _shared = {"token": "", "names": [], "accepted": 0, "answered": 0, "refused": 0}
 
@@ -63,7 +67,9 @@ def prepare(environment, **_) -> None:
     for number in range(SOURCES):
         name = f"locust_{STORY}_{int(time.time())}_{number}"
         form = {"name": name, "schema": SCHEMA, "engine": "MergeTree", "engine_sorting_key": "event, ts"}
-        made = requests.post(f"{host}/v0/datasources", data=form, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+        made = requests.post(
+            f"{host}/v0/datasources", data=form, headers={"Authorization": f"Bearer {token}"}, timeout=60
+        )
         made.raise_for_status()
         _shared["names"].append(name)
 

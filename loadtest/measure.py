@@ -22,7 +22,9 @@ Trial = dict[str, float]
 
 _LANDED_SECONDS_MAX = 180.0
 _POLL_SECONDS = 0.1
-_QUIET_SECONDS = 2.0  # longer than a batch may wait, and than the gauge of pending rows lags behind
+# For how long no row may come before we believe that none will: behind a gateway, longer than a batch may wait and than
+# the gauge of pending rows lags behind; an engine has answered when a row is stored.
+_QUIET_SECONDS, _QUIET_SECONDS_DIRECT = 2.0, 0.3
 
 
 @dataclass(slots=True)
@@ -70,7 +72,9 @@ class Stack:
             query = f"SELECT count() FROM {database}.{ids[0]}"
         else:  # one scan of 1 000 tables takes longer than it may
             names = ", ".join(f"'{each}'" for each in ids)
-            query = f"SELECT sum(rows) FROM system.parts WHERE active AND database = '{database}' AND table IN ({names})"
+            query = (
+                f"SELECT sum(rows) FROM system.parts WHERE active AND database = '{database}' AND table IN ({names})"
+            )
         return lambda: int(self.engine.sql(query) or 0)
 
 
@@ -140,6 +144,7 @@ def run_load(
     roles = (pids or server.pids)()
     seconds = seconds or bench.seconds
     base = count() if count else 0
+    syncs = _syncs(server)
     before = {pid: cpu_seconds(pid) for found in roles.values() for pid in found}
     machine = machine_cpu_seconds()
     began = time.monotonic()
@@ -152,8 +157,7 @@ def run_load(
     answered = load.ok * requests.rows
     landed, landed_at, cpu = answered, ended, _used(before)
     if count:
-        is_done = (lambda: server.pending_rows() == 0) if isinstance(server, Gateway) else (lambda: True)
-        landed, landed_at, cpu = _await_landed(count, base, answered, is_done, before)
+        landed, landed_at, cpu = _await_landed(server, count, base, answered, before)
     trial = {
         "answered_rows": answered,
         "landed_rows": landed,
@@ -169,6 +173,10 @@ def run_load(
         "refused": load.refused,
         "errors": load.errors,
     }
+    if syncs:
+        number, took = (now - before_ for now, before_ in zip(_syncs(server), syncs, strict=True))
+        trial["sync_ms"] = took / max(number, 1) * 1e3
+        trial["requests_per_sync"] = load.requests / max(number, 1)
     rows = max(landed, 1)
     for role, found in roles.items():
         trial[f"cpu_us_per_row.{role}"] = sum(cpu[pid] for pid in found) / rows * 1e6
@@ -183,14 +191,16 @@ def run_load(
 
 
 def _await_landed(
-    count: Callable[[], int], base: int, at_least: int, is_done: Callable[[], bool], before: dict[int, float]
+    server: Daemon, count: Callable[[], int], base: int, at_least: int, before: dict[int, float]
 ) -> tuple[int, float, dict[int, float]]:
     """Wait until no more rows come; return how many came, when the last did, and the CPU used until then."""
+    is_gateway = isinstance(server, Gateway)
+    quiet_seconds = _QUIET_SECONDS if is_gateway else _QUIET_SECONDS_DIRECT
     began = changed_at = time.monotonic()
     found, cpu = count() - base, _used(before)
     while True:
         now = time.monotonic()
-        if now - changed_at > _QUIET_SECONDS and is_done():
+        if now - changed_at > quiet_seconds and not (is_gateway and server.pending_rows()):
             break
         if now - began > _LANDED_SECONDS_MAX:
             raise Failed(f"{found} rows landed of {at_least} answered, and rows are pending for ever")
@@ -200,6 +210,13 @@ def _await_landed(
     if found < at_least:
         raise Failed(f"LOST: {at_least} rows were answered, {found} landed")
     return found, changed_at, cpu
+
+
+def _syncs(server: Daemon) -> tuple[float, ...]:
+    """Return how often the logs of a gateway were synced, and the seconds that took."""
+    if not isinstance(server, Gateway):
+        return ()
+    return server.metric("sluice_log_syncs_total"), server.metric("sluice_log_sync_seconds_total")
 
 
 def _used(before: dict[int, float]) -> dict[int, float]:

@@ -42,9 +42,14 @@ class Daemon:
         outside = {key: value for key, value in os.environ.items() if not key.startswith("SLUICE_")}
         with self.said.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, *arguments], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=outside | environment, preexec_fn=_die_with_parent,
-            )  # fmt: skip
+                [sys.executable, *arguments],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=outside | environment,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509  one system call, and no thread of ours runs yet
+            )
 
     @property
     def pid(self) -> int:
@@ -143,10 +148,14 @@ class Gateway(Daemon):
             raise Failed(f"no data source: {status} {answer.decode(errors='replace')}")
         return orjson.loads(answer)["datasource"]["id"]
 
-    def pending_rows(self) -> int:
-        """Return how many rows are logged and not in ClickHouse, as `/metrics` said at most half a second ago."""
+    def metric(self, name: str) -> float:
+        """Return the sum of a metric over its labels, as it was at most half a second ago."""
         text = ask("GET", self.port, "/metrics")[1].decode()
-        return int(sum(map(float, re.findall(r"^sluice_buffer_pending_rows\{.*\} (\S+)$", text, re.MULTILINE))))
+        return sum(map(float, re.findall(rf"^{name}(?:\{{.*\}})? (\S+)$", text, re.MULTILINE)))
+
+    def pending_rows(self) -> int:
+        """Return how many rows are logged and not in ClickHouse."""
+        return int(self.metric("sluice_buffer_pending_rows"))
 
     def target(self, name: str, **params: str) -> Target:
         return Target.events(TOKEN, name, **params)
@@ -175,7 +184,6 @@ def ask(
         return answer.status, answer.read()
     finally:
         connection.close()
-
 
 
 def cpu_seconds(pid: int) -> float:

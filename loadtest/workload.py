@@ -122,7 +122,9 @@ def write_requests(
         for number in range(max(len(bodies), len(targets))):
             target, body = targets[number % len(targets)], bodies[number % len(bodies)]
             headers = "".join(f"{name}: {value}\r\n" for name, value in target.headers)
-            head = f"POST {target.path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}{extra}Content-Length: {len(body)}\r\n\r\n"
+            head = (
+                f"POST {target.path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}{extra}Content-Length: {len(body)}\r\n\r\n"
+            )
             request = head.encode() + body
             file.write(b"%d\n" % len(request))
             file.write(request)

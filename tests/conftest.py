@@ -2,6 +2,11 @@
 
 import pytest
 import structlog
+from hypothesis import settings
+
+# How long an example takes is the machine's business; a test never asserts it.
+settings.register_profile("sluice", deadline=None, print_blob=True)
+settings.load_profile("sluice")
 
 
 def _drop(_logger, _method, _event):

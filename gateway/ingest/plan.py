@@ -168,7 +168,9 @@ def _constant(kind: DataType, expression: str) -> Any:
     text = expression.strip()
     if kind.name in INTEGERS and _WHOLE.fullmatch(text):
         literal = text.encode()
-    elif kind.name in _FROM_STRING and len(text) > 1 and text[0] == text[-1] == "'" and not set(text[1:-1]) & set("'\\"):
+    elif (
+        kind.name in _FROM_STRING and len(text) > 1 and text[0] == text[-1] == "'" and not set(text[1:-1]) & set("'\\")
+    ):
         literal = msgspec.json.encode(text[1:-1])
     else:
         return OMIT

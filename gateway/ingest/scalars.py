@@ -155,9 +155,19 @@ def _small_integer(low: int, high: int, *, bools: bool) -> Convert:
 def _big_integer(low: int, high: int, *, as_text: bool) -> Convert:
     def convert(raw: bytes) -> int | str:
         value = integer_of(decode_text(raw) if raw[0] == _QUOTE else raw.decode(), low, high)
-        return str(value) if as_text else value
+        return _digits(value) if as_text else value
 
     return convert
+
+
+def _digits(value: int) -> str:
+    """Return the digits of `value`, one zero in front if there are 16 or 32 characters.
+
+    ClickHouse's Arrow reader takes a string of as many bytes as a 128- or 256-bit integer has for the integer itself
+    (observed on 26.9).
+    """
+    text = str(value)
+    return f"{value:0{len(text) + 1}d}" if len(text) in {16, 32} else text
 
 
 def _float(kind: DataType) -> Convert:
@@ -250,13 +260,14 @@ def _ipv6(_kind: DataType) -> Convert:
         text = _text(raw)
         try:
             if ":" not in text:
-                return f"::ffff:{IPv4Address(text)}"
+                text = f"::ffff:{IPv4Address(text)}"
             address = IPv6Address(text)
         except AddressValueError:
             raise Unfit from None
         if address.scope_id is not None:
             raise Unfit("an address with a scope cannot be stored")
-        return str(address)
+        # Not in short: 16 characters would be taken for the 16 bytes of an address (see `_digits`).
+        return address.exploded
 
     return convert
 

@@ -1,8 +1,9 @@
 """Transport: the Arrow types in which values travel to ClickHouse, and what a missing value may be on the way.
 
     Int8…64, UInt8…64, Float32/64, Bool       the same in Arrow
-    Int128/256, UInt128/256, Decimal          their digits, as a string
-    String, FixedString, UUID, IPv4/6, Enum   string
+    Int128/256, UInt128/256, Decimal          their digits, as a string; never 16 or 32 characters (see `scalars`)
+    String, FixedString, UUID, IPv4, Enum     string
+    IPv6                                      string, all 39 characters of it
     JSON                                      string; the field says so in its metadata, see below
     Date uint16 · Date32 int32 · DateTime uint32 · DateTime64 timestamp (the coarsest unit that fits, UTC)
     Array list · Map map · Tuple struct (elements without names are "1", "2", …)

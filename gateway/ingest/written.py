@@ -33,7 +33,9 @@ def written(kind: DataType, value: Any) -> Any:
         case "Tuple":
             items = [written(arg, item) for arg, item in zip(kind.args, value.values(), strict=True)]
             return dict(zip(kind.names, items, strict=True)) if kind.names else items
-        case "Int128" | "Int256" | "UInt128" | "UInt256" | "JSON":
+        case "Int128" | "Int256" | "UInt128" | "UInt256":
+            return msgspec.Raw(b"%d" % int(value))
+        case "JSON":
             return msgspec.Raw(value.encode())
         case "Date" | "Date32":
             return (_EPOCH.date() + dt.timedelta(days=value)).isoformat()
@@ -45,7 +47,7 @@ def written(kind: DataType, value: Any) -> Any:
 def _key(kind: DataType, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(written(kind, value)) if kind.name.startswith("Date") else str(value)
+    return str(written(kind, value)) if kind.name.startswith("Date") else str(value)  # an integer may begin with 0
 
 
 def _utc(ticks: int, digits: int) -> str:

@@ -34,7 +34,7 @@ reading while running (what was appended is in the buffer's memory), the acknowl
 from gateway.wal.errors import LogFull, LogLocked, LogPoisoned, UnknownFormat
 from gateway.wal.files import FileSystem, OsFileSystem
 from gateway.wal.frame import PAYLOAD_BYTES_MAX, Position
-from gateway.wal.inspect import LogReport, SegmentReport, inspect_log
+from gateway.wal.inspect import LogReport, SegmentReport, inspect
 from gateway.wal.log import Log, LogOptions, LogStats
 from gateway.wal.recover import Recovery
 from gateway.wal.scan import Damage
@@ -60,5 +60,5 @@ __all__ = [
     "UnknownFormat",
     "Writer",
     "WriterThread",
-    "inspect_log",
+    "inspect",
 ]

@@ -1,7 +1,7 @@
 """Inspect: what is in a log, for people, without a lock and without changing anything.
 
-Behind `sluice log inspect DIR` (print the report) and `sluice log verify DIR` (end with its `exit_status`). May be used while the log is
-being written; what is in the middle of a write then shows as tail.
+Behind `sluice log inspect DIR` (print the report) and `sluice log verify DIR` (end with its `exit_status`). May be used
+while the log is being written; what is in the middle of a write then shows as tail.
 """
 
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class LogReport:
         return 1 if self.damage else 0
 
 
-def inspect_log(directory: Path, files: FileSystem | None = None) -> LogReport:
+def inspect(directory: Path, files: FileSystem | None = None) -> LogReport:
     """Read the whole log in `directory` and report on it.
 
     Raises:

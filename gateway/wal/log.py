@@ -8,6 +8,7 @@ The log is open, refusing for good (after repeated failures of the disk), or clo
 """
 
 import asyncio
+import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -129,7 +130,10 @@ class Log:
         """
         files = files or OsFileSystem()
         files.make_directory(directory)
-        files.sync_directory(directory.parent)
+        for each in (directory.parent, directory):
+            # What this start sees the next must see too; a parent we may not read is someone else's to keep.
+            with contextlib.suppress(OSError):
+                files.sync_directory(each)
         try:
             lock_fd = files.lock(directory / LOCK_NAME)
         except BlockingIOError:
@@ -205,7 +209,8 @@ class Log:
     def release(self, before_segment: int) -> None:
         """Remove, in the background and oldest first, the segments before `before_segment`, but never the current one.
 
-        Nor the newest on disk, which holds the number: `roll` first to be rid of it. Less than before changes nothing. After a failed removal the next call tries again.
+        Nor the newest on disk, which holds the number: `roll` first to be rid of it. Releasing less than before changes
+        nothing. After a failed removal the next call tries again.
         """
         if self._lock_fd < 0:
             return

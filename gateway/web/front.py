@@ -19,7 +19,7 @@ from gateway.core.ids import ulid
 from gateway.telemetry import metrics, tally
 from gateway.telemetry.logs import get_logger
 from gateway.web.errors import body_of, retry_after, status_of
-from gateway.web.request import JSON, Request
+from gateway.web.request import JSON, Request, accepts_gzip
 from gateway.web.target import Target, parse_target
 
 _logger = get_logger(__name__)
@@ -33,8 +33,6 @@ _PREFLIGHT: Final = {
 }
 _ALLOWED_HEADERS: Final = "Authorization, Content-Type, Content-Encoding, Accept, X-Requested-With, Idempotency-Key"
 _COMPRESS_BYTES_MIN: Final = 1024
-# Asked for by name, and not with a weight of zero, which means "anything but".
-_GZIP: Final = re.compile(r"(?:^|[,\s])gzip\s*(?:$|,|;\s*q=(?!0(?:\.0*)?\s*(?:$|,)))", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +175,7 @@ def _compress(raw: BaseRequest, response: StreamResponse) -> None:
     body = response.body if isinstance(response, Response) else None
     if isinstance(body, bytes) and len(body) >= _COMPRESS_BYTES_MIN:
         response.headers["Vary"] = "Accept-Encoding"
-        if _GZIP.search(raw.headers.get("Accept-Encoding", "")):
+        if accepts_gzip(raw):
             response.enable_compression(ContentCoding.gzip)
 
 

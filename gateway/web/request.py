@@ -1,5 +1,6 @@
 """Request: what a handler gets, and what it answers with."""
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from gateway.web.body import read_body
 from gateway.web.target import Params, parse_form
 
 JSON: Final = "application/json"
+# Asked for by name, and not with a weight of zero, which means "anything but".
+_GZIP: Final = re.compile(r"(?:^|[,\s])gzip\s*(?:$|,|;\s*q=(?!0(?:\.0*)?\s*(?:$|,)))", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -45,12 +48,15 @@ class Request:
     async def stream(self, response: StreamResponse, chunks: AsyncIterator[bytes]) -> StreamResponse:
         """Send `chunks` as the body of `response`; the headers every answer has are added here."""
         response.headers.update(self.common_headers)
-        if "gzip" in self.raw.headers.get("Accept-Encoding", ""):
+        response.headers["Vary"] = "Accept-Encoding"
+        is_head = self.raw.method == "HEAD"
+        if accepts_gzip(self.raw) and not is_head:
             response.enable_compression(ContentCoding.gzip)
         async with aclosing(chunks) as pieces:  # type: ignore[type-var]
             await response.prepare(self.raw)
             async for piece in pieces:
-                await response.write(piece)
+                if not is_head:
+                    await response.write(piece)
         await response.write_eof()
         return response
 
@@ -63,6 +69,11 @@ class Request:
             return self.params.with_defaults(Params(parse_form(body.decode())))
         except UnicodeDecodeError as error:
             raise InvalidRequest("The body is not a form in UTF-8") from error
+
+
+def accepts_gzip(raw: BaseRequest) -> bool:
+    """Say whether the client asked for compressed answers."""
+    return _GZIP.search(raw.headers.get("Accept-Encoding", "")) is not None
 
 
 def json_response(value: Any, status: int = 200) -> Response:

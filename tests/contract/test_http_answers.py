@@ -133,6 +133,21 @@ def test_answers_are_compressed_for_who_asks_and_nobody_else(gateway, events, ac
     assert "datasources" in orjson.loads(gzip.decompress(answer.body) if encoding else answer.body)
 
 
+@pytest.mark.parametrize("path", ["/v0/datasources", "/v0/sql?q=SELECT+1+AS+one+FORMAT+JSON", "/version", "/nothing"])
+@pytest.mark.parametrize("accepted", ["identity", "gzip"])
+def test_a_head_is_answered_as_a_get_without_its_body(gateway, path, accepted):
+    head, get = (
+        f"{method} {path} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: {accepted}\r\nAuthorization: Bearer {gateway.token}"
+        for method in ("HEAD", "GET")
+    )
+    with gateway.connect() as connection, connection.makefile("rb") as answers:
+        connection.sendall(f"{head}\r\n\r\n{get}\r\nConnection: close\r\n\r\n".encode())
+        first, second = answers.read().split(b"HTTP/1.1 ")[1:]
+
+    assert first.split()[0] == second.split()[0]
+    assert first.endswith(b"\r\n\r\n")
+
+
 # What clients of a local installation ask before their first event: common.md §9
 
 

@@ -8,7 +8,7 @@ import errno
 
 import pytest
 
-from gateway.wal import Damage, Position, Recovery, UnknownFormat, inspect_log
+from gateway.wal import Damage, Position, Recovery, UnknownFormat, inspect
 from gateway.wal.frame import SegmentHeader, Synced, checksum, encode_header, seed
 from tests.support.fs import SimulatedFileSystem
 from tests.support.wal import DIRECTORY, open_log, put
@@ -73,7 +73,7 @@ class Disk(SimulatedFileSystem):
 async def start(disk: SimulatedFileSystem) -> tuple[dict[Position, bytes], Recovery]:
     """Open the log; show that `inspect` saw the same beforehand and changed nothing, and that it can be written to."""
     before = {each: disk.content(each) for each in disk.paths()}
-    report = inspect_log(DIRECTORY, disk)
+    report = inspect(DIRECTORY, disk)
     assert {each: disk.content(each) for each in disk.paths()} == before
 
     log, held, recovery = open_log(disk)

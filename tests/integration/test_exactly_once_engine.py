@@ -11,7 +11,7 @@ from gateway.clickhouse.inserter import ClickHouseInserter
 from tests.support.engine import start_engine
 from tests.support.lane import emptied, options, rows, running
 
-WINDOW = 5
+REMEMBER = "SETTINGS non_replicated_deduplication_window = 5"
 
 
 @pytest.fixture
@@ -20,10 +20,8 @@ async def database(tmp_path):
     found = _Database(tmp_path / "engine")
     await found.start()
     for statement in (
-        f"CREATE TABLE t_a (id Int64, text String) ENGINE = MergeTree ORDER BY id "
-        f"SETTINGS non_replicated_deduplication_window = {WINDOW}",
-        f"CREATE TABLE v (id Int64) ENGINE = MergeTree ORDER BY id "
-        f"SETTINGS non_replicated_deduplication_window = {WINDOW}",
+        f"CREATE TABLE t_a (id Int64, text String) ENGINE = MergeTree ORDER BY id {REMEMBER}",
+        f"CREATE TABLE v (id Int64) ENGINE = MergeTree ORDER BY id {REMEMBER}",
         "CREATE MATERIALIZED VIEW mv TO v AS SELECT id FROM t_a",
         "CREATE TABLE t_a_quarantine (reason String, id String) ENGINE = MergeTree ORDER BY id",
     ):
@@ -141,7 +139,9 @@ async def test_a_missing_table_holds_its_rows_and_no_others(database, tmp_path):
 
 async def test_a_view_that_fails_holds_the_rows_until_it_is_mended_and_doubles_nothing(database, tmp_path):
     await database.client.command("DROP VIEW mv")
-    await database.client.command("CREATE MATERIALIZED VIEW mv TO v AS SELECT toInt64(throwIf(id = 5) + id) AS id FROM t_a")
+    await database.client.command(
+        "CREATE MATERIALIZED VIEW mv TO v AS SELECT toInt64(throwIf(id = 5) + id) AS id FROM t_a"
+    )
     async with running(tmp_path / "log", database.inserter(), options()) as buffer:
         await buffer.append([rows("t_a", list(range(10)))])
         for _ in range(20):

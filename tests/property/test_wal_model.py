@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from gateway.core.errors import Unavailable
-from gateway.wal import inspect_log
+from gateway.wal import inspect
 from tests.support.fs import SimulatedFileSystem
 from tests.support.wal import DIRECTORY, open_log, settle
 
@@ -157,7 +157,7 @@ class LogMachine(RuleBasedStateMachine):
                 record.is_synced |= record.is_answered
 
     def restart(self, *, may_be_damaged=False):
-        report = inspect_log(DIRECTORY, self.files)
+        report = inspect(DIRECTORY, self.files)
         held, damage = self.open()
         assert set(report.damage) == damage
         if not may_be_damaged:

@@ -298,13 +298,6 @@ def with_query(path: str, params: Mapping[str, str]) -> str:
     return f"{path}?{urlencode(params)}" if params else path
 
 
-def free_port() -> int:
-    """A port that nobody listens on, for a gateway that must not know its own."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 _SHARED = pytest.StashKey[Gateway]()
 
 

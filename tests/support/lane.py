@@ -15,6 +15,7 @@ from gateway.core.clock import SystemClock
 from gateway.flush.flusher import Flusher, FlushOptions
 from gateway.wal import LogOptions
 
+CLOCK = SystemClock()
 SCHEMA = pa.schema([("id", pa.int64()), ("text", pa.string())])
 QUARANTINE = pa.schema([("reason", pa.string()), ("id", pa.string())])
 
@@ -61,4 +62,4 @@ async def emptied(buffer: Buffer) -> None:
     buffer.drain()
     async with asyncio.timeout(20):
         while not buffer.is_empty:
-            await asyncio.sleep(0.002)
+            await CLOCK.sleep(0.002)

@@ -61,3 +61,14 @@ def test_a_float_of_a_hundred_thousand_digits_is_read_exactly():
     zeros = b"0" * 100_000
     fitted = FITTER.fit_ndjson(b'{"n":1,"f":0.' + zeros + b"1e100000}", 0.0, "")
     assert fitted.groups[0].columns[1] == [0.1]
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("text", ["[", '{"k":'])
+def test_depth_near_the_limit_of_the_interpreter_is_no_crash(key, text):
+    """The stack is the deeper the further a value has come; wherever it ends, the row is stored or quarantined."""
+    close = b"]" if text == "[" else b"}"
+    for depth in range(700, 1000, 3):
+        row = b'{"n":2,"%s":%s1%s}' % (key.encode(), text.encode() * depth, close * depth)
+        fitted = FITTER.fit_ndjson(b"\n".join([GOOD, row]), 0.0, "")
+        assert fitted.rows + fitted.quarantined == 2

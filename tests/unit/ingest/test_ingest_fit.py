@@ -49,12 +49,18 @@ RULES = [
     ("Int32 DEFAULT 5", "D", "D"),
     ("String DEFAULT upper('x')", "D", "D"),
     ("LowCardinality(String) DEFAULT 'x'", "D", "D"),
-    ("Nullable(Int32) DEFAULT 5", "O", None),
+    ("Nullable(Int32) DEFAULT 5", 5, None),
+    ("Nullable(Int32) DEFAULT 2 + 3", "O", None),
+    ("Nullable(Int8) DEFAULT 300", "O", None),
+    ("Nullable(String) DEFAULT 'x'", "x", None),
+    ("Nullable(String) DEFAULT 'it\\'s'", "O", None),
     ("UUID DEFAULT generateUUIDv4()", "O", "O"),
     ("Decimal(9, 2) DEFAULT 1", "O", "O"),
-    ("Enum8('a' = 1) DEFAULT 'a'", "O", "O"),
-    ("IPv4 DEFAULT '0.0.0.0'", "O", "O"),
-    ("UInt128 DEFAULT 1", "O", "O"),
+    ("Decimal(9, 2) DEFAULT '1.50'", "1.5", "1.5"),
+    ("Enum8('a' = 1) DEFAULT 'a'", "a", "a"),
+    ("Enum8('a' = 1) DEFAULT 1", "O", "O"),
+    ("IPv4 DEFAULT '0.0.0.0'", "0.0.0.0", "0.0.0.0"),
+    ("UInt128 DEFAULT 1", "1", "1"),
     ("Array(Int32)", "Q", "Q"),
     ("Array(Int32) DEFAULT [1]", "O", []),
     ("Array(Int32) DEFAULT []", [], []),
@@ -101,7 +107,7 @@ def test_the_rules_for_missing_and_null(column, missing, null, present, odd):
 
 
 def test_rows_that_omit_different_columns_are_in_different_groups():
-    schema = "n UInt8 `json:$.n`, u UUID `json:$.u` DEFAULT generateUUIDv4(), o Nullable(String) `json:$.o` DEFAULT 'x'"
+    schema = "n UInt8 `json:$.n`, u UUID `json:$.u` DEFAULT generateUUIDv4(), o Nullable(String) `json:$.o` DEFAULT upper('x')"
     u = '"00112233-4455-6677-8899-aabbccddeeff"'
     fitted = fit(
         schema,
@@ -121,10 +127,16 @@ def test_rows_that_omit_different_columns_are_in_different_groups():
 
 def test_a_row_that_would_omit_every_column_is_quarantined():
     """There would be nothing to insert."""
-    schema = "u UUID `json:$.u` DEFAULT generateUUIDv4(), o Nullable(String) `json:$.o` DEFAULT 'x'"
+    schema = "u UUID `json:$.u` DEFAULT generateUUIDv4(), o Nullable(String) `json:$.o` DEFAULT upper('x')"
     fitted = fit(schema, "{}", '{"o":null}')
     assert (fitted.rows, fitted.quarantined) == (1, 1)
     assert fitted.groups == [Group(frozenset({0}), [[None]])]
+
+
+def test_a_row_that_omits_columns_and_does_not_fit_says_why():
+    schema = "u UUID `json:$.u` DEFAULT generateUUIDv4(), i Nullable(Int8) `json:$.i` DEFAULT 1 + 1"
+    (row,) = quarantined(schema, '{"i":300}')
+    assert row["c__error"] == ["value '300' on column 'i' is not Int8: out of range"]
 
 
 def test_without_any_jsonpath_columns_are_read_by_name():

@@ -1,6 +1,6 @@
 """What `sluice log inspect` and `sluice log verify` are told."""
 
-from gateway.wal import Damage, OsFileSystem, Position, SegmentReport, inspect_log
+from gateway.wal import Damage, OsFileSystem, Position, SegmentReport, inspect
 from tests.support.fs import SimulatedFileSystem
 from tests.support.wal import DIRECTORY, open_log, put
 
@@ -9,7 +9,7 @@ async def test_a_log_is_listed_while_it_is_being_written(tmp_path):
     log, _, _ = open_log(OsFileSystem(), tmp_path, segment_bytes_max=100, preallocate=True)
     await put(log, [b"x" * 40, b"y" * 10, b"z"])
 
-    report = inspect_log(tmp_path)
+    report = inspect(tmp_path)
 
     assert report.segments == (
         SegmentReport(1, 92, 1, 40, Position(1, 36), Position(1, 36), 0, ()),
@@ -30,7 +30,7 @@ async def test_damage_is_told_and_makes_the_exit_status():
     hurt = DIRECTORY / "00000000000000000003.log"
     files.put(hurt, files.content(hurt)[:-1] + b"!")
 
-    report = inspect_log(DIRECTORY, files)
+    report = inspect(DIRECTORY, files)
 
     assert report.damage == (Damage(2, 0, 72, "segment missing"), Damage(3, 72, 19, "payload"))
     assert report.segments[-1].damage == report.damage[1:]
@@ -43,7 +43,7 @@ async def test_inspecting_changes_nothing_and_needs_no_lock():
     await put(log, [b"one"])
     files.calls.clear()
 
-    inspect_log(DIRECTORY, files)
+    inspect(DIRECTORY, files)
 
     assert files.calls == []
     await log.aclose()
@@ -63,7 +63,7 @@ async def test_a_segment_released_meanwhile_is_left_out():
 
     files.open = open_
 
-    report = inspect_log(DIRECTORY, files)
+    report = inspect(DIRECTORY, files)
 
     assert [each.segment for each in report.segments] == [2]
     assert report.damage == ()
@@ -73,10 +73,10 @@ def test_other_files_are_left_alone(tmp_path):
     for name in ("notes.log", "aaaaaaaaaaaaaaaaaaaa.log", "00000000000000000001.log.bak"):
         (tmp_path / name).write_bytes(b"not ours")
 
-    assert inspect_log(tmp_path).segments == ()
+    assert inspect(tmp_path).segments == ()
 
 
 def test_an_empty_directory_is_an_empty_log(tmp_path):
-    report = inspect_log(tmp_path)
+    report = inspect(tmp_path)
 
     assert (report.segments, report.synced, report.exit_status) == ((), None, 0)
