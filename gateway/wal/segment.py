@@ -108,7 +108,8 @@ class SegmentWriter:
             self._seal()
         self._let_go()
         if self._synced_fd is not None:
-            self._files.close(self._synced_fd)
+            with contextlib.suppress(OSError):
+                self._files.close(self._synced_fd)
             self._synced_fd = None
 
     def _seal(self) -> None:
