@@ -5,6 +5,7 @@ parent → child    stdin: one line of orders, then silence; its end means that 
 """
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -14,9 +15,10 @@ READY: Final = b"ready "
 
 
 def say_ready(port: int) -> None:
-    """Tell the parent that this process answers on `port`."""
-    sys.stdout.write(f"{READY.decode()}{port}\n")
-    sys.stdout.flush()
+    """Tell the parent that this process answers on `port`; one that is gone is told nothing, and heard by its silence."""
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.write(f"{READY.decode()}{port}\n")
+        sys.stdout.flush()
 
 
 def when_parent_is_gone(callback: Callable[[], None], descriptor: int = 0) -> None:

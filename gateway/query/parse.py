@@ -29,6 +29,8 @@ _CLOSERS: Final = {TokenType.R_PAREN: ")", TokenType.R_BRACKET: "]", TokenType.R
 # Bytes above 0x7F in a string: the engine means a byte, sqlglot a character. `\x` without two digits: so again.
 _RAW_BYTE: Final = re.compile(r"(?<!\\)(?:\\\\)*\\x(?![0-7][0-9a-fA-F])")
 
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
+
 _AGGREGATE: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\(\s*(?:[\d.]+(?:\s*,\s*[\d.]+)*)?\s*\))?")
 
 _QUERY_STARTS: Final = frozenset({TokenType.SELECT, TokenType.WITH, TokenType.FROM})
@@ -89,8 +91,10 @@ def aggregate_name(text: str) -> str:
 
 def _tokens(sql: str) -> list[Token]:
     """Return the tokens of `sql`, once they are known to be bearable."""
-    if len(sql.encode()) > SQL_BYTES_MAX:
+    if len(sql.encode(errors="replace")) > SQL_BYTES_MAX:
         raise TooLarge(f"The query is too long: the limit is {SQL_BYTES_MAX} bytes")
+    if not sql.isascii() and _SURROGATE.search(sql):
+        raise InvalidRequest("[Error] Syntax error: the query is not text in UTF-8")
     try:
         tokens = _DIALECT.tokenize(sql)
     except SqlglotError:

@@ -37,10 +37,20 @@ SOURCES = (
 )
 OPEN = ("system.one", "system.numbers", "system.numbers_mt", "system.functions")
 TABLE_FUNCTIONS = frozenset(
-    "numbers numbers_mt zeros zeros_mt generate_series generateSeries generateRandom null values".split()
+    [
+        "numbers",
+        "numbers_mt",
+        "zeros",
+        "zeros_mt",
+        "generate_series",
+        "generateSeries",
+        "generateRandom",
+        "null",
+        "values",
+    ]
 )
 # Functions the engine's parser makes of operators and of syntax.
-OPERATORS = frozenset("in notIn globalIn globalNotIn lambda exists _CAST".split())
+OPERATORS = frozenset(["in", "notIn", "globalIn", "globalNotIn", "lambda", "exists", "_CAST"])
 
 
 def resolve(name: str) -> Resolved | None:
