@@ -9,6 +9,7 @@ from gateway.api.events import EventsApi
 from gateway.api.ops import OpsApi, Readiness
 from gateway.api.routes import Apis, table
 from gateway.api.sql import SqlApi
+from gateway.api.tokens import TokensApi
 from gateway.auth.service import Authenticator
 from gateway.buffer.accumulator import BatchLimits
 from gateway.buffer.buffer import Buffer, BufferOptions
@@ -19,8 +20,10 @@ from gateway.config import Settings, WorkerIdentity, log_directory, orphan_direc
 from gateway.control.auto_create import AutoCreate
 from gateway.control.datasources import DatasourceControl
 from gateway.control.sources import SourceControl
+from gateway.control.tokens import TokenControl
 from gateway.core.clock import Clock
 from gateway.flush.flusher import Flusher, FlushOptions
+from gateway.ingest.jsonrows import JSON_SETTINGS, json_rows, needs_json_rows
 from gateway.ingest.service import IngestOptions, Ingestor, quarantine_refused
 from gateway.query.service import QueryLimits, QueryService
 from gateway.wal import LogOptions
@@ -59,7 +62,7 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
     catalog = Catalog(store, clock)
     await catalog.start()
     client = Client(ClientOptions(identity.clickhouse_url or settings.clickhouse_url))
-    inserter = ClickHouseInserter(client, lambda *which: _locate(catalog, *which))
+    inserter = ClickHouseInserter(client, lambda *which: _locate(catalog, *which), JSON_SETTINGS)
 
     def lane(directory: Path) -> Lane:
         buffer = Buffer.open(directory, _log_options(settings), _buffer_options(settings), clock)
@@ -69,7 +72,7 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
             lambda layout, row, reason: quarantine_refused(
                 catalog.snapshot.datasources[layout.datasource_id], row, reason, clock.now()
             ),
-            FlushOptions(settings.flush_concurrency, lambda which: label(catalog, which)),
+            FlushOptions(settings.flush_concurrency, lambda which: label(catalog, which), needs_json_rows, json_rows),
             clock,
             Random(),  # noqa: S311  spreads retries
         )
@@ -89,6 +92,7 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
         ),
         DatasourcesApi(control),
         SqlApi(SourceControl(catalog), QueryService(client, _query_limits(settings))),
+        TokensApi(TokenControl(catalog, store, authenticator)),
         OpsApi(authenticator, lambda: readiness(own, catalog), settings.tokens_endpoint),
     )
     front = Front(table(apis, settings.body_bytes_max), authenticator, clock, cors=settings.cors)

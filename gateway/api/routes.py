@@ -9,6 +9,7 @@ from gateway.api.datasources import DatasourcesApi
 from gateway.api.events import EventsApi
 from gateway.api.ops import OpsApi
 from gateway.api.sql import SqlApi
+from gateway.api.tokens import TokensApi
 from gateway.web.front import Route, RouteTable
 
 _SMALL = 64 * 1024
@@ -22,12 +23,14 @@ class Apis:
     events: EventsApi
     datasources: DatasourcesApi
     sql: SqlApi
+    tokens: TokensApi
     ops: OpsApi
 
 
 def routes(apis: Apis, events_body_bytes_max: int) -> list[Route]:
     """Return the table."""
     events, datasources, sql, ops = apis.events, apis.datasources, apis.sql, apis.ops
+    tokens = apis.tokens
     # fmt: off
     return [
         Route("POST", "/v0/events",                     events.post,          "token",  events_body_bytes_max),
@@ -40,6 +43,11 @@ def routes(apis: Apis, events_body_bytes_max: int) -> list[Route]:
 
         Route("GET",  "/v0/sql",                        sql.run,              "token",  _SMALL),
         Route("POST", "/v0/sql",                        sql.run,              "token",  _DOCUMENT),
+
+        Route("POST", "/v0/tokens",                     tokens.create,        "token",  _SMALL),
+        Route("GET",  "/v0/tokens",                     tokens.list,          "token",  _SMALL),
+        Route("GET",  "/v0/tokens/{which}",             tokens.detail,        "token",  _SMALL),
+        Route("DELETE", "/v0/tokens/{which}",           tokens.drop,          "token",  _SMALL),
 
         Route("GET",  "/health",                        ops.health,           "public", _SMALL),
         Route("GET",  "/v0/health",                     ops.health,           "public", _SMALL),

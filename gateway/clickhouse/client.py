@@ -40,9 +40,9 @@ class Client:
         self._making = asyncio.Lock()
 
     async def insert(
-        self, database: str, table: str, columns: list[str], body: bytes, settings: Mapping[str, Any]
+        self, database: str, table: str, columns: list[str], body: bytes, settings: Mapping[str, Any], form: str
     ) -> None:
-        """Insert an Arrow IPC stream; committed when this returns.
+        """Insert `body`, in the format `form`; committed when this returns.
 
         Raises:
             ServerError: refused, or no answer (`code` None): it may have been committed all the same.
@@ -54,7 +54,7 @@ class Client:
                 column_names=columns,
                 insert_block=body,
                 settings=dict(settings),
-                fmt="ArrowStream",
+                fmt=form,
             )
 
     async def command(self, sql: str, settings: Mapping[str, Any] | None = None) -> None:

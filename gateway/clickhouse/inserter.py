@@ -10,7 +10,7 @@ class InsertClient(Protocol):
     """The part of `Client` that an inserter needs."""
 
     async def insert(
-        self, database: str, table: str, columns: list[str], body: bytes, settings: Mapping[str, object]
+        self, database: str, table: str, columns: list[str], body: bytes, settings: Mapping[str, object], form: str
     ) -> None:
         """See `Client.insert`."""
 
@@ -41,13 +41,25 @@ _UNKNOWN_TABLE: Final = 60
 class ClickHouseInserter:
     """Satisfies `flush.Inserter`."""
 
-    def __init__(self, client: InsertClient, locate: Locate) -> None:
+    def __init__(self, client: InsertClient, locate: Locate, json_settings: Mapping[str, object] | None = None) -> None:
+        """Insert through `client`; `json_settings` are what rows in JSON need beside `SETTINGS`."""
         self._client = client
         self._locate = locate
+        self._json_settings = json_settings or {}
 
-    async def insert(self, datasource_id: str, quarantine: bool, columns: list[str], body: bytes, token: str) -> None:
+    async def insert(
+        self,
+        datasource_id: str,
+        quarantine: bool,
+        columns: list[str],
+        body: bytes,
+        token: str,
+        *,
+        is_json: bool = False,
+    ) -> None:
         """See `flush.Inserter.insert`."""
         place = self._locate(datasource_id, quarantine)
         if place is None:
             raise ServerError(f"data source {datasource_id} is not known", _UNKNOWN_TABLE)
-        await self._client.insert(*place, columns, body, {**SETTINGS, "insert_deduplication_token": token})
+        settings = {**SETTINGS, **(self._json_settings if is_json else {}), "insert_deduplication_token": token}
+        await self._client.insert(*place, columns, body, settings, "JSONEachRow" if is_json else "ArrowStream")

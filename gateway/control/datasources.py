@@ -17,8 +17,9 @@ from gateway.clickhouse.errors import ServerError
 from gateway.core.errors import Conflict, GatewayError, InvalidRequest, NotFound, Unavailable
 from gateway.core.ids import datasource_id
 from gateway.ingest.fit import Fitter
-from gateway.schema.columns import CREATE_SETTINGS
+from gateway.schema.columns import CREATE_SETTINGS, parse_schema
 from gateway.schema.datafile import Datafile, render_datafile
+from gateway.schema.engines import parse_engine
 from gateway.schema.indexes import Index, parse_indexes
 from gateway.schema.names import QUARANTINE_SUFFIX, check_resource_name
 from gateway.schema.quarantine import QUARANTINE_ENGINE, quarantine_schema
@@ -92,6 +93,9 @@ class DatasourceControl:
         principal.require(Action.DATASOURCE_CREATE)
         check_resource_name(name, "Data Source")
         Fitter(wanted.schema)  # a type that events cannot fill is refused now, not at the first event
+        parse_engine(
+            wanted.engine.options(), parse_schema(wanted.schema.sql_schema())
+        )  # what is kept can be read again
         workspace = self._workspace(principal)
         if self._catalog.snapshot.datasource(workspace.id, name) is not None:
             raise Conflict(f'Data Source "{name}" already exists')
@@ -104,6 +108,7 @@ class DatasourceControl:
             tuple(index.datafile_line() for index in wanted.indexes),
             "ndjson" if wanted.schema.has_jsonpaths else "csv",
             wanted.description,
+            {name: value for name, _, value in (tag.partition("=") for tag in wanted.tags)},
         )
         try:
             async with self._store.change() as change:
@@ -178,7 +183,10 @@ class DatasourceControl:
     def datafile(self, datasource: Datasource) -> str:
         """Return the text of the data source's `.datasource` file."""
         schema = datasource.schema
-        return render_datafile(Datafile(schema, datasource.engine, datasource.description, _indexes(datasource)))
+        tags = tuple(f"{name}={value}" if value else name for name, value in datasource.tags.items())
+        return render_datafile(
+            Datafile(schema, datasource.engine, datasource.description, _indexes(datasource), tags=tags)
+        )
 
     def _workspace(self, principal: Principal) -> Workspace:
         workspace = self._catalog.snapshot.workspace(principal.workspace_id)

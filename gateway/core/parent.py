@@ -15,7 +15,7 @@ READY: Final = b"ready "
 
 
 def say_ready(port: int) -> None:
-    """Tell the parent that this process answers on `port`; one that is gone is told nothing, and heard by its silence."""
+    """Tell the parent that this process answers on `port`; one that is gone hears nothing."""
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.write(f"{READY.decode()}{port}\n")
         sys.stdout.flush()

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from gateway.buffer.batch import Batch
+from gateway.buffer.batch import Batch, unstream
 from gateway.buffer.buffer import Buffer
 from gateway.buffer.layout import Layout
 from gateway.buffer.records import Item
@@ -31,8 +31,19 @@ _logger = get_logger(__name__)
 class Inserter(Protocol):
     """The way into ClickHouse."""
 
-    async def insert(self, datasource_id: str, quarantine: bool, columns: list[str], body: bytes, token: str) -> None:
-        """Store `body` (an Arrow IPC stream of `columns`), once per `token`; committed when this returns.
+    async def insert(
+        self,
+        datasource_id: str,
+        quarantine: bool,
+        columns: list[str],
+        body: bytes,
+        token: str,
+        *,
+        is_json: bool = False,
+    ) -> None:
+        """Store `body`, rows of `columns`, once per `token`; committed when this returns.
+
+        It is an Arrow IPC stream, or lines of JSON if `is_json`.
 
         Raises:
             ServerError: it was not confirmed. It may have landed all the same.
@@ -49,6 +60,8 @@ class FlushOptions:
 
     concurrency: int = 4
     label: Callable[[str], str] = str  # data source id → its name in metrics
+    needs_json: Callable[[pa.Schema], bool] = lambda _: False  # must rows of this schema go as JSONEachRow?
+    json_rows: Callable[[pa.Table], bytes] = lambda _: b""  # those rows, as the body of an insert
 
 
 class Flusher:
@@ -109,7 +122,12 @@ class Flusher:
         try:
             body = await self._buffer.body(batch)
             layout = batch.layout
-            await self._inserter.insert(layout.datasource_id, layout.quarantine, layout.schema.names, body, batch.id)
+            is_json = self._options.needs_json(layout.schema)
+            if is_json:
+                body = await asyncio.to_thread(lambda: self._options.json_rows(unstream(body)))
+            await self._inserter.insert(
+                layout.datasource_id, layout.quarantine, layout.schema.names, body, batch.id, is_json=is_json
+            )
         except ServerError as error:
             await self._fail(batch, error)
         except Unavailable as error:  # the log cannot make the seal durable

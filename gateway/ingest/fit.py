@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 import pyarrow as pa
 
-from gateway.core.errors import InvalidRequest
+from gateway.core.errors import InvalidRequest, TooLarge
 from gateway.ingest.lines import RECORD, is_blank, is_utf8, split, split_json, why_unreadable
 from gateway.ingest.plan import ARRIVAL, OMIT, feeds
 from gateway.ingest.quarantine import Quarantine, QuarantinedRow
@@ -23,6 +23,9 @@ from gateway.ingest.readers import LINE_BYTES_MAX, ExactReader, FastReader
 from gateway.ingest.transport import arrow_fields
 from gateway.ingest.unfit import Unfit
 from gateway.schema.columns import Column, Schema
+
+CELLS_MAX: Final = 5_000_000
+"""Rows times columns of one body: some 300 MB while it is fitted. A small body may unfold to many empty rows."""
 
 _NOTHING_OMITTED: Final[frozenset[int]] = frozenset()
 
@@ -115,6 +118,8 @@ class Fitter:
         return self._fit(split_json(body), body, now, import_id)
 
     def _fit(self, lines: list[bytes], body: bytes, now: float, import_id: str) -> Fitted:
+        if len(lines) * len(self._feeds) > CELLS_MAX:
+            raise TooLarge(f"The body has more than {CELLS_MAX // len(self._feeds)} rows; send fewer at once")
         is_plain = is_utf8(body) and (len(body) <= LINE_BYTES_MAX or max(map(len, lines)) <= LINE_BYTES_MAX)
         if is_plain:
             try:

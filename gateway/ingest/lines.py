@@ -16,7 +16,7 @@ import msgspec
 
 from gateway.core.errors import InvalidRequest, TooLarge
 
-LINES_MAX: Final = 1_000_000
+LINES_MAX: Final = 500_000
 """Lines in a body: what they become takes about 100 bytes of memory per line and column, however short they are."""
 
 RECORD: Final = "$"

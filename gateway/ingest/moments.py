@@ -51,7 +51,7 @@ _EPOCH_UTC: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _SECOND: Final = dt.timedelta(seconds=1)
 
 # An epoch number below the first limit counts seconds, and so on; the power of ten makes it nanoseconds.
-_EPOCH_SCALES: Final = ((10**11, 9), (10**14, 6), (10**17, 3), (10**20, 0))
+_EPOCH_SCALES: Final = ((10**11, 9), (10**14, 6), (10**17, 3), (10**19, 0))
 
 
 class NotMoment(ValueError):
@@ -149,7 +149,7 @@ class Times:
 
     def _one(self, value: str | int) -> int:
         if isinstance(value, int):
-            return self.from_nanoseconds(_epoch_nanoseconds(b"%d" % value))
+            return self.from_nanoseconds(_whole_epoch_nanoseconds(value))
         stem, tail = value[:_STEM_CHARS], value[_STEM_CHARS:]
         seconds = _stems[stem]
         try:
@@ -232,7 +232,7 @@ class Days:
 def _midnight(value: str | int) -> int:
     """Return the day that begins at `value`: a time of day in a Date would be lost, so there must be none."""
     if isinstance(value, int):
-        return _whole_days(_epoch_nanoseconds(b"%d" % value))
+        return _whole_days(_whole_epoch_nanoseconds(value))
     stem, tail = value[:_STEM_CHARS], value[_STEM_CHARS:]
     return _whole_days(_stems[stem] * 10**9 + _tails(9, 9, True)[tail])
 
@@ -244,15 +244,25 @@ def _whole_days(nanoseconds: int) -> int:
     return days
 
 
+def _whole_epoch_nanoseconds(number: int) -> int:
+    return number * int(10 ** _epoch_power(abs(number)))
+
+
+def _epoch_power(magnitude: int) -> int:
+    for limit, power in _EPOCH_SCALES:
+        if magnitude < limit:
+            return power
+    raise NotMoment("not an epoch number")
+
+
 def _epoch_nanoseconds(raw: bytes) -> int:
     found = _EPOCH.fullmatch(raw)
     if found is None:
         raise NotMoment("not an epoch number")
     sign, whole, fraction = found.groups()
-    magnitude = int(whole)
-    power = next((power for limit, power in _EPOCH_SCALES if magnitude < limit), 0)
+    power = _epoch_power(int(whole))
     digits = (fraction or b"")[:power].ljust(power, b"0")
-    nanoseconds: int = magnitude * 10**power + int(digits or b"0")
+    nanoseconds = int(whole + digits)
     return -nanoseconds if sign else nanoseconds
 
 

@@ -6,6 +6,7 @@ given when that is durable; or, if the client wants to wait, when it is in Click
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -21,6 +22,8 @@ from gateway.schema.columns import Schema
 
 # Compiled plans kept; more data sources than this in use at once are compiled again now and then (about 1 ms each).
 _PLANS_MAX: Final = 4096
+# Larger bodies are fitted in a thread, so that the others do not wait for them.
+_INLINE_BYTES_MAX: Final = 512 * 1024
 
 
 class Destination(Protocol):
@@ -74,6 +77,13 @@ class _Plan:
             self.layouts[omitted] = found
         return found
 
+    def take(
+        self, fit: Callable[[bytes, float, str], Fitted], body: bytes, now: float, import_id: str
+    ) -> tuple[Fitted, list[tuple[Layout, Item]]]:
+        """Return what became of `body`, and its rows as they are logged."""
+        fitted = fit(body, now, import_id)
+        return fitted, self.items(fitted)
+
     def items(self, fitted: Fitted) -> list[tuple[Layout, Item]]:
         items = []
         for group in fitted.groups:
@@ -119,8 +129,11 @@ class Ingestor:
         """
         plan = self._plan(destination)
         fit = plan.fitter.fit_json if whole else plan.fitter.fit_ndjson
-        fitted = fit(body, self._clock.now(), import_id)
-        items = plan.items(fitted)
+        now = self._clock.now()
+        if len(body) <= _INLINE_BYTES_MAX:
+            fitted, items = plan.take(fit, body, now, import_id)
+        else:
+            fitted, items = await asyncio.to_thread(plan.take, fit, body, now, import_id)
         commit = Commit(asyncio.get_running_loop().create_future()) if wait else None
         # Shielded: if the client goes away, the rows still join their batch when the log has them.
         await asyncio.shield(await self._append(items, commit))

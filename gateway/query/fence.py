@@ -178,7 +178,7 @@ class _Fencing:
         elif isinstance(item, exp.Column):
             self._column(item, scope)
         elif isinstance(item, (exp.Dot, exp.NestedJSONSelect)):
-            if not isinstance(item.expression, _BEHIND_DOT if isinstance(item, exp.Dot) else exp.Identifier):
+            if not isinstance(item.expression, _BEHIND_DOT if isinstance(item, exp.Dot) else exp.Column):
                 raise InvalidRequest("[Error] Syntax error: only a name or a number may stand behind a dot")
         elif isinstance(item, exp.In):
             self._membership(item, scope)

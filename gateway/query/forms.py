@@ -55,16 +55,9 @@ def _all(w: Writer, nodes: Iterable[exp.Expr | None]) -> None:
 def _modifiers(w: Writer, node: exp.Expr) -> None:
     """Write what may follow any query, in the order it was read."""
     for key, value in node.args.items():
-        if not value or key not in _MODIFIERS:
-            continue
-        if key == "settings":
-            w.word("SETTINGS")
-            w.nodes(value)
-        elif key == "format":
-            w.word("FORMAT")
-            w.node(value)
-        else:
-            w.node(value)
+        if value and key in _MODIFIERS:
+            w.word(*([key.upper()] if key in ("settings", "format") else []))
+            w.nodes(value if isinstance(value, list) else [value])
 
 
 def _set_operation(w: Writer, node: exp.Expr) -> None:
@@ -161,6 +154,10 @@ def _minus(w: Writer, node: exp.Expr) -> None:
 
 
 def _identifier(w: Writer, node: exp.Expr) -> None:
+    if "." in node.name and not node.args.get("quoted"):
+        raise InvalidRequest(
+            f"[Error] Syntax error: {node.name[:40]!r} is not a name; write tupleElement for parts of a tuple"
+        )
     if not node.args.get("quoted") and node.name.lower() in _NAMED_NUMBERS:
         w.word(node.name)
     else:
@@ -215,10 +212,18 @@ def _cast(w: Writer, node: exp.Expr) -> None:
 
 
 def _json_cast(w: Writer, node: exp.Expr) -> None:
+    """Write `path.:Type`, and `path[]`, which sqlglot takes for a cast to an array of JSON."""
     to = node.args["to"]
-    if not isinstance(to, nodes.TypeName) or len(to.args["keys"]) > 1:
-        raise InvalidRequest("[Error] Syntax error: write the type behind .: in backticks, and no empty [ ]")
+    if not isinstance(node.this, (exp.Column, exp.Dot)):
+        raise InvalidRequest("[Error] Syntax error: only a path of a JSON column has parts of a type")
     w.node(node.this)
+    while isinstance(to, exp.DataType) and to.this == exp.DType.ARRAY and len(to.expressions) == 1:
+        w.word("[", "]")
+        to = to.expressions[0]
+    if isinstance(to, exp.DataType) and to.this == exp.DType.JSON:
+        return
+    if not isinstance(to, nodes.TypeName) or len(to.args["keys"]) > 1:
+        raise InvalidRequest("[Error] Syntax error: write the type behind .: in backticks")
     w.word(".:")
     w.node(node.args["to"])
 
@@ -267,19 +272,15 @@ def _window(w: Writer, node: exp.Expr) -> None:
 
 def _frame(w: Writer, node: exp.Expr) -> None:
     part = node.args.get
-    w.word(_frame_word(part("kind")))
-    w.word(*(["BETWEEN"] if part("end") else []))
-    for edge in ("start", "end"):
+    w.word(_frame_word(part("kind")), *(["BETWEEN"] if part("end") else []))
+    for edge, link in (("start", []), ("end", ["AND"])):
         value, side = part(edge), part(edge + "_side")
-        if not value:
-            continue
-        w.word(*(["AND"] if edge == "end" else []))
+        w.word(*(link if value else []))
         if isinstance(value, str):
             w.word(*_frame_word(value).split())
-        else:
+        elif value:
             w.node(value)
-        if side:
-            w.word(_frame_word(side))
+        w.word(*([_frame_word(side)] if side else []))
 
 
 def _frame_word(text: Any) -> str:

@@ -173,9 +173,16 @@ def default_sorting_key(schema: Schema) -> str:
     for family in (DATES, NUMBERS, STRINGS):
         for column in candidates:
             if column.type.inner.name in family:
-                is_plain = column.name.isidentifier() and column.name.isascii()
-                return column.name if is_plain else quote_identifier(column.name)
+                return column.name if _reads_column(column.name) else quote_identifier(column.name)
     return TUPLE
+
+
+def _reads_column(text: str) -> bool:
+    """Say whether `text`, bare, is a column and nothing else to ClickHouse: not `from`, not `null`."""
+    try:
+        return len(parse_expressions(text, "a sorting key")[0].columns) == 1
+    except SchemaError:
+        return False
 
 
 def _engine_name(wanted: str) -> str:

@@ -28,13 +28,12 @@ from operator import itemgetter
 from typing import Any, Final
 
 from gateway.schema.columns import COLUMN_NAME_CHARS_MAX, COLUMNS_MAX, Schema, parse_schema
-from gateway.schema.engines import TUPLE, Engine, default_sorting_key, parse_engine
+from gateway.schema.engines import Engine, default_sorting_key, parse_engine
 from gateway.schema.errors import SchemaError
-from gateway.schema.expressions import parse_expressions
 from gateway.schema.guess import Guess
 from gateway.schema.jsonpath import EACH, PATH_CHARS_MAX, STEPS_MAX, parse_jsonpath
 from gateway.schema.lexer import TEXT_CHARS_MAX, words
-from gateway.schema.names import normalize_name, quote_identifier
+from gateway.schema.names import normalize_name
 from gateway.schema.sample import PLACES_MAX, Place, Sample, readable
 
 LEFT_OUT_MAX: Final = 20
@@ -134,18 +133,8 @@ def infer(events: Iterable[Mapping[str, Any]], *, wide: bool = False) -> Inferre
 
 
 def default_engine(schema: Schema) -> Engine:
-    """Return a MergeTree sorted as `default_sorting_key` says, in quotes if the column is called `from` or `null`."""
-    key = default_sorting_key(schema)
-    if key != TUPLE and not _reads_column(key):
-        key = quote_identifier(key)
-    return parse_engine({"engine": "MergeTree", "engine_sorting_key": key}, schema)
-
-
-def _reads_column(key: str) -> bool:
-    try:
-        return len(parse_expressions(key, "a sorting key")[0].columns) == 1
-    except SchemaError:
-        return False
+    """Return a MergeTree sorted as `default_sorting_key` says."""
+    return parse_engine({"engine": "MergeTree", "engine_sorting_key": default_sorting_key(schema)}, schema)
 
 
 @dataclass(frozen=True, slots=True)

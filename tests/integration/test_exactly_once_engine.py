@@ -64,7 +64,7 @@ class _Inserter:
         self.lose = False
         self.chance = Random(1)
 
-    async def insert(self, datasource_id, quarantine, columns, body, token):
+    async def insert(self, datasource_id, quarantine, columns, body, token, *, is_json=False):
         table = datasource_id + ("_quarantine" if quarantine else "")
         real = ClickHouseInserter(self._database.client, lambda *_: ("default", table))
         await real.insert(datasource_id, quarantine, columns, body, token)

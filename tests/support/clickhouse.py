@@ -20,7 +20,9 @@ class FakeClickHouse:
         self._window = dedup_window
         self._tokens: dict[tuple[str, bool], deque[str]] = {}
 
-    async def insert(self, datasource_id: str, quarantine: bool, columns: list[str], body: bytes, token: str) -> None:
+    async def insert(
+        self, datasource_id: str, quarantine: bool, columns: list[str], body: bytes, token: str, *, is_json=False
+    ) -> None:
         await asyncio.sleep(0)
         self.inserts += 1
         answer = self.answers.popleft() if self.answers else "ok"

@@ -102,6 +102,10 @@ SELECT j.a::String, toString(j.b.c), j.a.:Int64 FROM events ORDER BY id LIMIT 4
 
 SELECT e.j.b.c AS c FROM events e ORDER BY e.id LIMIT 4
 
+SELECT x.a[].b, x.a[].b.:Int64 FROM (SELECT '{"a":[{"b":1},{"b":2}]}'::JSON AS x)
+
+SELECT x.^a FROM (SELECT '{"a":{"b":1}}'::JSON AS x)
+
 SELECT JSONExtractString(s, 'name'), JSONExtractInt(s, 'n'), JSONExtract(s, 'list', 'Array(UInt8)'), JSONHas(s, 'name') FROM events ORDER BY id LIMIT 3
 
 SELECT JSONExtractRaw(s, 'deep', 'a', 1), JSON_VALUE(s, '$.name'), simpleJSONExtractString(s, 'name'), visitParamExtractString(s, 'name') FROM events ORDER BY id LIMIT 3
