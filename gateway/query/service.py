@@ -124,7 +124,12 @@ class QueryService:
             return Timeout(f"[Error] {text}")
         if error.code in _RESULT_TOO_LARGE:
             limit = self._limits.result_bytes_max / 1024**2
-            return InvalidRequest(f"[Error] Limit for result exceeded, max bytes: {limit:.2f} MiB. {text}")
+            said = (
+                text
+                if text.startswith("Limit for")
+                else f"Limit for result exceeded, max bytes: {limit:.2f} MiB. {text}"
+            )
+            return InvalidRequest(f"[Error] {said}")
         return InvalidRequest(f"[Error] {text}")
 
 
