@@ -6,7 +6,7 @@ READY  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 
-.PHONY: help install run fmt lint types test test-fault test-db docs-check check load bench lock clean
+.PHONY: help install run fmt lint types test test-fault check load bench lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
