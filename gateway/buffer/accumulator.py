@@ -32,6 +32,7 @@ class Stream:
     taken: Batch | None = None
     retry_at: float = 0.0  # monotonic; not before
     urgent: bool = False  # someone waits for the commit
+    sealed_to: tuple[int, int] = (0, 0)  # the position of the last row that is in a sealed batch
 
     @property
     def is_empty(self) -> bool:

@@ -12,7 +12,7 @@ import msgspec
 import pyarrow as pa
 
 from gateway.buffer.layout import Layout
-from gateway.buffer.records import CODEC_ARROW, CODEC_MSGPACK, Item
+from gateway.buffer.records import CODEC_ARROW, CODEC_MSGPACK, Item, Seal
 
 
 @dataclass(slots=True)
@@ -44,6 +44,7 @@ class Batch:
     attempts: int = 0
     spilled: bool = False
     busy: bool = False  # being written to its spill file: not to be taken
+    seal: Seal | None = None  # as it is, or will be, in the log
     sealed: asyncio.Future[None] | None = None  # the seal is durable
     commits: list[Commit] = field(default_factory=list)
 

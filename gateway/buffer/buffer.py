@@ -130,7 +130,7 @@ class Buffer:
         size = 0
         for layout, item in items:
             size += len(item.body) + _ITEM_BYTES
-            self._layouts.put(layout)
+            self._keep_layout(layout)
         if self.memory_bytes + size > self._options.memory_bytes_max:
             self._relieve()
             raise BufferFull("Too much is waiting to be stored, try again shortly", 1)
@@ -180,11 +180,9 @@ class Buffer:
         """Return the body of the insert of a taken batch, once everything it depends on is durable.
 
         Raises:
-            Unavailable: the log could not make its seal durable; return the batch.
             SpillDamaged: its file was damaged.
         """
-        if batch.sealed is not None:
-            await asyncio.shield(batch.sealed)
+        await self._await_seal(batch)
         if batch.spilled:
             return await asyncio.to_thread(self._spill.read, batch.id)
         if batch.bytes > 256 * 1024:
@@ -241,7 +239,7 @@ class Buffer:
     async def poison(self, batch: Batch, quarantined: list[tuple[Layout, Item]]) -> None:
         """Give up on a taken batch: its rows go, as `quarantined`, to the quarantine; one frame does both."""
         for layout, _ in quarantined:
-            self._layouts.put(layout)
+            self._keep_layout(layout)
         await self._finish(batch, Poison(batch.id, [item for _, item in quarantined]), quarantined)
 
     # --- life --------------------------------------------------------------------------------------------------------
@@ -333,6 +331,12 @@ class Buffer:
             batch.watch(commit)
             self._accumulator.hurry(owner)
 
+    def _keep_layout(self, layout: Layout) -> None:
+        try:
+            self._layouts.put(layout)
+        except OSError as error:
+            raise BufferFull("The disk takes no more, try again later", 5) from error
+
     # --- batches -----------------------------------------------------------------------------------------------------
 
     def _seal(self, owner: Stream) -> Batch | None:
@@ -340,10 +344,27 @@ class Buffer:
         if batch is None:
             return None
         batch.id = self._ids.next(self._clock.now())
-        record = Seal(batch.id, batch.layout.key, *batch.last_position)
-        _, batch.sealed = self._log.append(encode(record))
+        batch.seal = Seal(batch.id, batch.layout.key, *batch.last_position, *owner.sealed_to)
+        owner.sealed_to = batch.last_position
+        try:
+            _, batch.sealed = self._log.append(encode(batch.seal))
+        except Unavailable:
+            return batch  # `body` writes it when there is room
         batch.sealed.add_done_callback(_retrieve)
         return batch
+
+    async def _await_seal(self, batch: Batch) -> None:
+        """Return when the seal of `batch` is durable, however long the disk takes to have room for it."""
+        if batch.seal is None:
+            return
+        try:
+            if batch.sealed is not None:
+                await asyncio.shield(batch.sealed)
+        except Unavailable:
+            batch.sealed = None
+        if batch.sealed is None:
+            await self._log_control(batch.seal)
+        batch.seal = batch.sealed = None
 
     def _seal_behind(self, owner: Stream) -> None:
         batch = self._seal(owner)

@@ -1,7 +1,7 @@
 """Records: what the frames of the log mean. msgpack; changing a struct here changes the format on disk.
 
     Data     rows of one request, for one or more layouts; in one frame, so all of them or none
-    Seal     the rows of a layout up to a position are batch `batch` from now on
+    Seal     the rows of a layout between two positions are batch `batch` from now on
     Split    a batch was cut into smaller ones (looking for the row the database refuses)
     Spill    the rows of a batch lie in a file of their own; the log need not keep them
     Ack      a batch is in ClickHouse
@@ -39,12 +39,17 @@ class Data(msgspec.Struct, array_like=True, tag=1, frozen=True):
 
 
 class Seal(msgspec.Struct, array_like=True, tag=2, frozen=True):
-    """The unsealed rows of `layout` at or before (segment, offset) are batch `batch`."""
+    """The rows of `layout` behind (after_segment, after_offset), up to and with (segment, offset), are batch `batch`.
+
+    Both ends are named, so that a seal the disk refused can be written again behind the seal of a later batch.
+    """
 
     batch: str
     layout: int
     segment: int
     offset: int
+    after_segment: int
+    after_offset: int
 
 
 class Child(msgspec.Struct, array_like=True, frozen=True):

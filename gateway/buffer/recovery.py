@@ -65,12 +65,15 @@ class Replay:
 
     def _seal(self, record: Seal) -> None:
         batch = Batch(self._layout(record.layout), self._now, record.segment)
-        boundary = (record.segment, record.offset)
-        loose = self.result.loose.get(record.layout, deque())
-        while loose and loose[0][0] <= boundary:
-            position, item = loose.popleft()
-            batch.first_segment = min(batch.first_segment, position[0])
-            batch.add(item, position)
+        first, last = (record.after_segment, record.after_offset), (record.segment, record.offset)
+        left: deque[tuple[tuple[int, int], Item]] = deque()
+        for position, item in self.result.loose.get(record.layout, ()):
+            if first < position <= last:
+                batch.first_segment = min(batch.first_segment, position[0])
+                batch.add(item, position)
+            else:
+                left.append((position, item))
+        self.result.loose[record.layout] = left
         if batch.items:  # else its segments are gone: it was acked or spilled long ago
             batch.id = record.batch
             self.result.batches[record.batch] = batch

@@ -20,7 +20,6 @@ from gateway.buffer.records import Item
 from gateway.buffer.spill import SpillDamaged
 from gateway.clickhouse.errors import ServerError
 from gateway.core.clock import Clock
-from gateway.core.errors import Unavailable
 from gateway.flush.retry import Kind, classify, delay_seconds
 from gateway.telemetry import metrics
 from gateway.telemetry.logs import get_logger
@@ -130,11 +129,12 @@ class Flusher:
             )
         except ServerError as error:
             await self._fail(batch, error)
-        except Unavailable as error:  # the log cannot make the seal durable
-            self._put_back(batch, Kind.BUSY, str(error))
         except SpillDamaged:
-            _logger.error("flush.spill_damaged", batch=batch.id, rows=batch.rows)  # noqa: TRY400  no traceback helps
-            self._put_back(batch, Kind.HOLD, "the spill file is damaged")
+            self._put_back(batch, Kind.HOLD, "its spill file is damaged")
+        except Exception as error:
+            # Our bug, or a machine in trouble: this batch waits for a person, the others go on.
+            _logger.exception("flush.failed", batch=batch.id)
+            self._put_back(batch, Kind.HOLD, f"{type(error).__name__}: {error}")
         else:
             self._outages = 0
             self.failing.pop(batch.layout.datasource_id, None)
