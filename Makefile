@@ -6,7 +6,7 @@ READY  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 
-.PHONY: help install run fmt lint types test test-fault check load bench lock clean
+.PHONY: help install run fmt lint types test test-fault check load bench profile lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,21 @@ test-fault: $(READY) ## the unkind ones, in their long form
 	@SLUICE_TEST_LONG=1 $(BIN)/python -m pytest -m fault tests/fault $(ARGS)
 
 check: lint types test ## what CI runs
+
+LOADENV := loadtest/.venv/bin/locust
+
+$(LOADENV): loadtest/requirements.txt
+	@$(PYTHON) -m venv loadtest/.venv && loadtest/.venv/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+load: $(READY) $(LOADENV) ## user stories with k6 and locust; ARGS="spike --tool locust"
+	@$(BIN)/python loadtest/load.py $(or $(ARGS),all --seconds 20)
+
+bench: $(READY) ## both sides of every comparison, in turn; ARGS="--only 1,3 --rounds 5"; wrk makes it better
+	@$(BIN)/python loadtest/bench.py $(ARGS)
+
+profile: $(READY) $(LOADENV) ## a flame graph of a worker under load; needs the right to look into processes
+	@$(BIN)/python loadtest/flame.py --rows 1 --functions $(ARGS)
 
 lock: ## write requirements.lock anew from what pyproject.toml allows
 	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)

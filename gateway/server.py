@@ -7,6 +7,7 @@ What is still in the log when it closes is sent by the next start. A second sign
 """
 
 import asyncio
+import gc
 import os
 import shutil
 import signal
@@ -50,6 +51,10 @@ async def _serve(settings: Settings, identity: WorkerIdentity, clock: Clock) -> 
         server = http_server(worker.front)
         listening = await asyncio.get_running_loop().create_server(server, sock=bind(settings.host, settings.port))
         port = listening.sockets[0].getsockname()[1]
+        # What the start made stays; looking through it again and again took an eighth of the CPU of one-row requests.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
         say_ready(port)
         _logger.info("worker.ready", host=settings.host, port=port)
         await stopping.wait()

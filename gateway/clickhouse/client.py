@@ -8,7 +8,7 @@ is down.
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
@@ -17,6 +17,9 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from gateway.clickhouse.errors import ServerError
+
+# For inserts, where the server is new enough to know them: without this one a profile could turn deduplication off.
+_WHERE_KNOWN: Final = {"deduplicate_insert": "enable"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +52,12 @@ class Client:
         """
         async with _Translated():
             driver = await self._get()
+            known = {name: value for name, value in _WHERE_KNOWN.items() if name in driver.server_settings}
             await driver.raw_insert(
                 f"`{database}`.`{table}`",
                 column_names=columns,
                 insert_block=body,
-                settings=dict(settings),
+                settings={**known, **settings},
                 fmt=form,
             )
 

@@ -15,7 +15,7 @@ from gateway.auth.principal import Principal
 from gateway.auth.service import Authenticator, UnknownToken
 from gateway.core.clock import Clock
 from gateway.core.errors import GatewayError
-from gateway.core.ids import ulid
+from gateway.core.ids import RequestIds
 from gateway.telemetry import metrics, tally
 from gateway.telemetry.logs import get_logger
 from gateway.web.errors import body_of, retry_after, status_of
@@ -82,6 +82,7 @@ class Front:
 
     def __init__(self, routes: RouteTable, authenticator: Authenticator, clock: Clock, *, cors: bool = True) -> None:
         self._routes = routes
+        self._ids = RequestIds()
         self._cors = cors
         self._cors_headers = (
             {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": _EXPOSED} if cors else {}
@@ -92,7 +93,7 @@ class Front:
     async def __call__(self, raw: BaseRequest) -> StreamResponse:
         """Answer one request."""
         started = self._clock.monotonic()
-        request_id = ulid(self._clock.now())
+        request_id = self._ids.next(self._clock.now())
         common = {"X-Request-Id": request_id, "Server": "sluice", **self._cors_headers}
         name = "unknown"
         response: StreamResponse

@@ -6,8 +6,8 @@ from pathlib import Path
 from random import Random
 
 from gateway.buffer.buffer import Buffer
-from gateway.buffer.recovery import Replay
 from gateway.buffer.records import decode
+from gateway.buffer.recovery import Replay
 from gateway.buffer.spill import LayoutDirectory, SpillDirectory
 from gateway.core.clock import SystemClock
 from gateway.flush.flusher import Flusher, FlushOptions
