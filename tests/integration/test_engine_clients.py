@@ -10,10 +10,10 @@ import clickhouse_connect
 import lz4.frame
 import pyarrow as pa
 import pytest
-import zstandard
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import DatabaseError, StreamFailureError
 
+from tests.support import zstd
 from tests.support.engine import engine_process
 
 COLUMNS = "a UInt64, b String, d DateTime64(3), l LowCardinality(String), n Nullable(Int8), arr Array(String)"
@@ -95,7 +95,7 @@ def test_streams_of_the_sync_client(client):
 
 @pytest.mark.parametrize(
     ("compression", "compress"),
-    [(None, bytes), ("lz4", lz4.frame.compress), ("zstd", zstandard.compress), ("gzip", gzip.compress)],
+    [(None, bytes), ("lz4", lz4.frame.compress), ("zstd", zstd.compress), ("gzip", gzip.compress)],
 )
 def test_raw_inserts(client, compression, compress):
     block = compress(b"7,seven\n8,eight\n")

@@ -10,9 +10,9 @@ import aiohttp
 import lz4.frame
 import pyarrow as pa
 import pytest
-import zstandard
 
 from gateway.core.clock import SystemClock
+from tests.support import zstd
 from tests.support.engine import engine_process
 
 ROWS = 100_000
@@ -109,7 +109,7 @@ async def test_what_the_insert_does_not_name_has_its_default(http):
 
 @pytest.mark.parametrize("coding", ["lz4", "zstd", "gzip"])
 async def test_a_compressed_insert_may_hold_the_statement_too(http, coding):
-    compress = {"lz4": lz4.frame.compress, "zstd": zstandard.compress, "gzip": gzip.compress}[coding]
+    compress = {"lz4": lz4.frame.compress, "zstd": zstd.compress, "gzip": gzip.compress}[coding]
     body = b"".join(compress(part) for part in (b"INSERT INTO t (a, b) FORMAT ArrowStream\n", arrow()))
 
     status, _ = await ask(http, body, headers={"Content-Encoding": coding})

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import msgspec
-import zstandard
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ from gateway.schema.columns import COLUMNS_MAX, parse_schema
 from gateway.schema.engines import parse_engine
 from gateway.schema.infer import default_engine, infer, infer_lines
 from gateway.schema.quarantine import quarantine_schema
+from tests.support import zstd
 
 FLIGHTS = Path(__file__).parents[2] / "deploy" / "demo" / "flights-2013-01.ndjson.zst"
 
@@ -169,7 +169,7 @@ def test_any_number_of_long_keys_makes_a_schema_that_can_be_kept(count, chars):
 
 def test_a_month_of_flights_fits_what_is_inferred_from_its_first_lines():
     with FLIGHTS.open("rb") as file:
-        body = zstandard.ZstdDecompressor().stream_reader(file).read()
+        body = zstd.decompress(file.read())
     lines = body.splitlines()
     inferred = infer_lines(lines)
     assert inferred.events < len(lines)

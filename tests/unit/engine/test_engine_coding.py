@@ -6,18 +6,18 @@ import zlib
 
 import lz4.frame
 import pytest
-import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.engine.coding import PIECE_BYTES, Decoder, Encoder, choose
 from gateway.engine.errors import EngineError
+from tests.support import zstd
 
 COMPRESS = {
     "": bytes,
     "identity": bytes,
     "lz4": lz4.frame.compress,
-    "zstd": zstandard.compress,
+    "zstd": zstd.compress,
     "gzip": gzip.compress,
     "deflate": zlib.compress,
 }
