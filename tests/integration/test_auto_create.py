@@ -7,7 +7,7 @@ from threading import Barrier
 import orjson
 import pytest
 
-from tests.support.gateway import Gateway, gateway, gateway_log  # noqa: F401  fixtures
+from tests.support.gateway import Gateway, shared_gateway, show_gateway_log  # noqa: F401  fixtures
 
 EVENTS = [
     {"id": 1, "who": {"name": "Ada"}, "tags": ["a"], "at": "2026-01-05T10:00:00.123Z"},
@@ -132,7 +132,7 @@ def test_a_token_that_may_create_makes_it(creating):
     assert creating.post_events(name, EVENTS, token=token).counts == (202, 2, 0)
 
 
-def test_without_the_setting_nothing_is_made(gateway):  # noqa: F811  the fixture
+def test_without_the_setting_nothing_is_made(gateway):
     name = gateway.new_name("off")
     answer = gateway.post_events(name, EVENTS)
     assert (answer.status, answer.error) == (404, f'Data Source "{name}" does not exist')
