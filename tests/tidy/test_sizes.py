@@ -5,7 +5,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 LINES_MAX = 400
 LONGER = {
-    "gateway/buffer/buffer.py": 560,  # the waist: one owner of one state
+    "gateway/buffer/buffer.py": 570,  # the waist: one owner of one state
     "gateway/query/functions.py": 450,  # a list
     "gateway/query/grammar.py": 500,
 }

@@ -296,15 +296,15 @@ SELECT country FROM events ORDER BY country LIMIT 1 WITH TIES
 
 SELECT country, count() FROM events GROUP BY country WITH TOTALS ORDER BY country
 
-SELECT country, user_id, count() FROM events GROUP BY country, user_id WITH ROLLUP ORDER BY country, user_id
+SELECT country, user_id, count() FROM events GROUP BY country, user_id WITH ROLLUP ORDER BY country, user_id, count()
 
-SELECT country, user_id, count() FROM events GROUP BY ROLLUP(country, user_id) ORDER BY country, user_id
+SELECT country, user_id, count() FROM events GROUP BY ROLLUP(country, user_id) ORDER BY country, user_id, count()
 
-SELECT country, user_id, count() FROM events GROUP BY country, user_id WITH CUBE ORDER BY country, user_id
+SELECT country, user_id, count() FROM events GROUP BY country, user_id WITH CUBE ORDER BY country, user_id, count()
 
-SELECT country, user_id, count() FROM events GROUP BY CUBE(country, user_id) ORDER BY country, user_id
+SELECT country, user_id, count() FROM events GROUP BY CUBE(country, user_id) ORDER BY country, user_id, count()
 
-SELECT country, user_id, count(), grouping(country) FROM events GROUP BY GROUPING SETS ((country, user_id), (country), ()) ORDER BY country, user_id
+SELECT country, user_id, count(), grouping(country) FROM events GROUP BY GROUPING SETS ((country, user_id), (country), ()) ORDER BY country, user_id, count()
 
 SELECT country, count() FROM events GROUP BY ALL ORDER BY ALL
 
