@@ -1,9 +1,11 @@
 """Bootstrap: the one place where concrete classes meet. Tests build the same graph through the same function."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from gateway.admission.ratelimit import Allowance, RateLimiter
 from gateway.api.datasources import DatasourcesApi
 from gateway.api.events import EventsApi
 from gateway.api.ops import OpsApi, Readiness
@@ -88,6 +90,7 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
             control,
             AutoCreate(control, is_on=settings.auto_create),
             ingestor,
+            _admission(settings, identity, clock),
             lambda which: label(catalog, which),
         ),
         DatasourcesApi(control),
@@ -131,6 +134,15 @@ def _locate(catalog: Catalog, datasource_id: str, quarantine: bool) -> tuple[str
     if found is None or workspace is None:
         return None
     return workspace.database, found.quarantine_table if quarantine else found.table
+
+
+def _admission(settings: Settings, identity: WorkerIdentity, clock: Clock) -> Callable[[str], Allowance | None]:
+    """Return what counts requests by data source. Each worker has its share: connections spread over them evenly."""
+    limit = settings.events_requests_per_second_max
+    if not limit:
+        return lambda _: None
+    limiter = RateLimiter(-(-limit // identity.count))
+    return lambda key: limiter.take(key, clock.monotonic())
 
 
 def _query_limits(settings: Settings) -> QueryLimits:

@@ -5,6 +5,7 @@ from typing import Final
 
 from aiohttp.web import Response, StreamResponse
 
+from gateway.admission.ratelimit import Allowance
 from gateway.auth.principal import Principal
 from gateway.auth.scopes import Action
 from gateway.catalog import Datasource
@@ -13,6 +14,7 @@ from gateway.control.datasources import DatasourceControl
 from gateway.core.errors import InvalidRequest, NotFound
 from gateway.ingest.service import Ingestor
 from gateway.telemetry import tally
+from gateway.web.errors import rate_headers
 from gateway.web.request import JSON, Request
 from gateway.web.target import Params
 
@@ -23,9 +25,24 @@ class EventsApi:
     """Handlers of the family."""
 
     def __init__(
-        self, control: DatasourceControl, auto_create: AutoCreate, ingestor: Ingestor, label: Callable[[str], str]
+        self,
+        control: DatasourceControl,
+        auto_create: AutoCreate,
+        ingestor: Ingestor,
+        admit: Callable[[str], Allowance | None],
+        label: Callable[[str], str],
     ) -> None:
+        """Serve the family.
+
+        Args:
+            control: finds data sources.
+            auto_create: makes those that do not exist, where that is wanted.
+            ingestor: takes the bodies.
+            admit: counts a request to the data source with this id; None if there is no limit.
+            label: data source id → its name in metrics.
+        """
         self._control = control
+        self._admit = admit
         self._auto_create = auto_create
         self._ingestor = ingestor
         self._label = label
@@ -41,6 +58,7 @@ class EventsApi:
         whole = _is_whole(params.get("format", "ndjson"))
         principal = request.who
         datasource = self._control.known(principal, name, Action.DATASOURCE_APPEND) or await self._find(principal, name)
+        allowance = self._admit(datasource.id) if datasource else None
         body = await request.body()
         if verify and not body:
             return Response(body=b"{}", content_type=JSON, headers={_VERIFY: verify})
@@ -55,6 +73,8 @@ class EventsApi:
         )
         if verify:
             response.headers[_VERIFY] = verify
+        if allowance is not None:
+            response.headers.update(rate_headers(allowance.limit, allowance.remaining, allowance.reset_seconds))
         return response
 
     async def _find(self, principal: Principal, name: str) -> Datasource | None:

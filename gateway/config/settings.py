@@ -95,6 +95,12 @@ class Settings:
         "Longest that `wait=true` waits for ClickHouse; then 202: the rows are durable, and will land.",
         least="100ms",
     )
+    events_requests_per_second_max: int = _integer(
+        "Serving",
+        0,
+        "Requests a second to the Events API of one data source, on this node; above it: 429. 0: no limit.",
+        least=0,
+    )
     drain_seconds_max: float = _duration(
         "Serving", "30s", "Longest that a stop waits for requests and batches; what is left stays in the log."
     )

@@ -51,11 +51,12 @@ class Timeout(GatewayError):
 
 
 class RateLimited(GatewayError):
-    """Too many requests; come back in `retry_after_seconds`."""
+    """Too many requests; come back in `retry_after_seconds`. `limit`: how many would have been fine."""
 
-    def __init__(self, message: str, retry_after_seconds: int = 1) -> None:
+    def __init__(self, message: str, retry_after_seconds: int = 1, limit: int = 0) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+        self.limit = limit
 
 
 class Unavailable(GatewayError):

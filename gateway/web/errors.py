@@ -43,8 +43,19 @@ def body_of(message: str) -> bytes:
     return orjson.dumps({"error": message})
 
 
-def retry_after(error: GatewayError) -> int | None:
-    """Return the whole seconds after which to come back, at least 1, where that is for the client to know."""
-    if isinstance(error, (RateLimited, Unavailable)):
-        return max(1, int(error.retry_after_seconds))
-    return None
+def headers_of(error: GatewayError) -> dict[str, str]:
+    """Return what a client is told beside the sentence: where it is for it to know, when to come back."""
+    if not isinstance(error, RateLimited | Unavailable):
+        return {}
+    seconds = max(1, int(error.retry_after_seconds))
+    limits = rate_headers(error.limit, 0, seconds) if isinstance(error, RateLimited) else {}
+    return {"Retry-After": str(seconds), **limits}
+
+
+def rate_headers(limit: int, remaining: int, reset_seconds: int) -> dict[str, str]:
+    """Return the three headers of a rate limit: all or none, always integers (events.md §6)."""
+    return {
+        "X-RateLimit-Limit": str(limit),
+        "X-RateLimit-Remaining": str(remaining),
+        "X-RateLimit-Reset": str(reset_seconds),
+    }

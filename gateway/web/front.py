@@ -18,7 +18,7 @@ from gateway.core.errors import GatewayError
 from gateway.core.ids import RequestIds
 from gateway.telemetry import metrics, tally
 from gateway.telemetry.logs import get_logger
-from gateway.web.errors import body_of, retry_after, status_of
+from gateway.web.errors import body_of, headers_of, status_of
 from gateway.web.request import JSON, Request, accepts_gzip
 from gateway.web.target import Target, parse_target
 
@@ -156,9 +156,7 @@ class Front:
         log = _logger.warning if status >= 500 else _logger.debug
         log("request.refused", request_id=request_id, route=route, status=status, reason=str(error))
         response = Response(body=body_of(str(error)), status=status, content_type=JSON)
-        seconds = retry_after(error)
-        if seconds is not None:
-            response.headers["Retry-After"] = str(seconds)
+        response.headers.update(headers_of(error))
         return response
 
 

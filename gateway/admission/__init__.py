@@ -1,0 +1,1 @@
+"""Admission: may it enter now?"""
