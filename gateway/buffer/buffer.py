@@ -13,6 +13,8 @@ therefore name its rows by one position.
 Memory: sealed batches beyond half the memory limit are spilled, newest first, each to a file that holds the body of its
 insert; the log is then free to forget them. Beyond the whole limit, or beyond the disk budget, append refuses.
 
+Longer than other modules because all of it changes one state, and the order of these changes is the point.
+
 One loop, one owner: `server.py` starts, drains and closes it; the flusher calls take, ack, return, split and poison.
 """
 

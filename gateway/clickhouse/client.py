@@ -95,15 +95,6 @@ class Client:
                 async for chunk in chunks:
                     yield chunk
 
-    async def ping(self) -> bool:
-        """Does the server answer?"""
-        try:
-            async with _Translated():
-                driver = await self._get()
-                return await driver.ping(timeout=2.0)
-        except ServerError:
-            return False
-
     async def aclose(self) -> None:
         """Let go of the connections. Safe twice."""
         driver, self._driver = self._driver, None

@@ -19,6 +19,7 @@ request share their seconds, and of one clock their tails.
 import datetime as dt
 import re
 import zoneinfo
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Final
 
@@ -297,9 +298,9 @@ class _Cache(dict[str, int]):
         self[text] = value
         return value
 
+    @abstractmethod
     def compute(self, text: str) -> int:
         """Return the number of `text`, or raise `NotMoment`."""
-        raise NotImplementedError
 
 
 class _Stems(_Cache):

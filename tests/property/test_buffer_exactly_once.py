@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.buffer.buffer import BufferFull
 from tests.support.clickhouse import FakeClickHouse
-from tests.support.lane import emptied, options, rows, running
+from tests.support.lane import CLOCK, emptied, options, rows, running
 
 NAMES = ["t_a", "t_b", "t_c"]
 
@@ -53,7 +53,7 @@ async def _run(directory, program, memory):
                         continue
                     answered[step[1]] += ids
                 elif step[0] == "pause":
-                    await asyncio.sleep(step[1])
+                    await CLOCK.sleep(step[1])
                 elif step[0] == "answers":
                     clickhouse.answers.extend(step[1])
                 elif step[0] == "outage":
