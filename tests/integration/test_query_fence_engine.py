@@ -23,6 +23,8 @@ def test_a_fenced_select_answers_what_the_original_answers(database):
     for sql in SELECTS:
         expected = database.result(without_format(sql))
         found = database.result(fence(sql, resolve).sql)
+        if "ORDER BY" not in sql and isinstance(found, dict) and isinstance(expected, dict):  # no order was asked for
+            found, expected = ({**each, "data": sorted(each["data"], key=repr)} for each in (found, expected))
         if found != expected or str(found).startswith("ERROR"):
             differing.append((sql, expected, found))
 
