@@ -14,7 +14,8 @@ from gateway.api.sql import SqlApi
 from gateway.api.tokens import TokensApi
 from gateway.auth.service import Authenticator
 from gateway.buffer.accumulator import BatchLimits
-from gateway.buffer.buffer import Buffer, BufferOptions
+from gateway.buffer.buffer import Buffer
+from gateway.buffer.options import BufferOptions
 from gateway.catalog import Catalog, CatalogStore
 from gateway.clickhouse.client import Client, ClientOptions
 from gateway.clickhouse.inserter import ClickHouseInserter
@@ -92,6 +93,7 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
             ingestor,
             _admission(settings, identity, clock),
             lambda which: label(catalog, which),
+            lambda: catalog.snapshot,
         ),
         DatasourcesApi(control),
         SqlApi(SourceControl(catalog), QueryService(client, _query_limits(settings))),

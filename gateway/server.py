@@ -48,7 +48,7 @@ async def _serve(settings: Settings, identity: WorkerIdentity, clock: Clock) -> 
         background = [group.create_task(worker.catalog.run()), group.create_task(_gauges(worker, clock))]
         flushing = [group.create_task(_flush(lane)) for lane in (worker.lane, *worker.adopted)]
         adopting = [group.create_task(_dissolve(lane, clock)) for lane in worker.adopted]
-        server = http_server(worker.front)
+        server = http_server(worker.front, worker.front.express)
         listening = await asyncio.get_running_loop().create_server(server, sock=bind(settings.host, settings.port))
         port = listening.sockets[0].getsockname()[1]
         # What the start made stays; looking through it again and again took an eighth of the CPU of one-row requests.

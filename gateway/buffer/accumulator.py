@@ -3,6 +3,9 @@
 A stream is the rows of one layout. It has at most one open batch, sealed ones in order, and at most one of its batches
 is with the flusher, so the order of a stream is kept. All open batches grow old at the same rate, so the one opened
 first is due first: finding what is due costs the same with one data source as with a thousand.
+
+An insert costs ClickHouse several milliseconds however few rows it has. So only some batches a second are closed for
+their age alone; with a thousand busy data sources they grow older, and larger, instead of taking all of its time.
 """
 
 from collections import deque
@@ -20,6 +23,7 @@ class BatchLimits:
     rows_max: int = 100_000
     bytes_max: int = 32 * 1024 * 1024
     age_seconds_max: float = 1.0
+    aged_per_second_max: float = 50.0  # batches closed for their age alone; more may be saved up, for a second
 
 
 @dataclass(slots=True, eq=False)
@@ -48,7 +52,10 @@ class Accumulator:
         self.streams: dict[int, Stream] = {}
         self._aging: dict[int, Stream] = {}  # streams with an open batch, oldest first
         self._full: dict[int, Stream] = {}  # streams with something to take whatever its age
+        self._aged_tokens = limits.aged_per_second_max
+        self._aged_tokens_at = 0.0  # monotonic
         self.draining = False
+        self.crowded = False  # memory is wanted: no batch waits longer than its age
 
     def stream(self, layout: Layout) -> Stream:
         """Return the stream of `layout`, new if need be."""
@@ -104,9 +111,10 @@ class Accumulator:
         for stream in self._aging.values():
             if stream.open is None:
                 continue
-            if not self.draining and stream.open.opened_at + self._limits.age_seconds_max > now:
+            if not self.draining and max(self._aged_at(stream.open), self._token_at(now)) > now:
                 return None
             if self._may_take(stream, now):
+                self._aged_tokens -= 1
                 return stream
         return None
 
@@ -115,7 +123,7 @@ class Accumulator:
         moments = [s.retry_at for s in self._full.values() if not self._is_held(s)]
         for stream in self._aging.values():
             if stream.open is not None and not self._is_held(stream):
-                moments.append(max(stream.open.opened_at + self._limits.age_seconds_max, stream.retry_at))
+                moments.append(max(self._aged_at(stream.open), self._token_at(now), stream.retry_at))
                 if stream.retry_at <= now:
                     break
         return min(moments, default=None)
@@ -132,6 +140,29 @@ class Accumulator:
         for stream in self.streams.values():
             found += [b for b in (stream.taken, *stream.sealed, stream.open) if b is not None]
         return found
+
+    @property
+    def has_full(self) -> bool:
+        """Is there something to take whatever its age, if its stream is free?"""
+        return bool(self._full)
+
+    @property
+    def aging(self) -> int:
+        """How many open batches there are."""
+        return len(self._aging)
+
+    def _aged_at(self, batch: Batch) -> float:
+        return batch.opened_at + self._limits.age_seconds_max
+
+    def _token_at(self, now: float) -> float:
+        """Return the moment at which one more batch may be closed for its age; tops up what was saved."""
+        if self.crowded or self.draining:
+            return now
+        rate = self._limits.aged_per_second_max
+        passed = max(now - self._aged_tokens_at, 0.0)
+        self._aged_tokens = min(max(rate, 1.0), self._aged_tokens + passed * rate)
+        self._aged_tokens_at = now
+        return now if self._aged_tokens >= 1 else now + (1 - self._aged_tokens) / rate
 
     @staticmethod
     def _is_held(stream: Stream) -> bool:

@@ -21,15 +21,15 @@ One loop, one owner: `server.py` starts, drains and closes it; the flusher calls
 import asyncio
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 
-from gateway.buffer.accumulator import Accumulator, BatchLimits, Stream
+from gateway.buffer.accumulator import Accumulator, Stream
 from gateway.buffer.batch import Batch, Commit, spilled_batch, stream, table, unstream
 from gateway.buffer.layout import Layout
+from gateway.buffer.options import BufferFull, BufferOptions
 from gateway.buffer.records import Ack, Child, Data, Item, Poison, Record, Seal, Spill, Split, decode, encode
 from gateway.buffer.recovery import Recovered, Replay, split
 from gateway.buffer.spill import LayoutDirectory, SpillDamaged, SpillDirectory
@@ -45,29 +45,14 @@ _logger = get_logger(__name__)
 _ITEM_BYTES: Final = 200
 
 
-class BufferFull(Unavailable):
-    """No room for more rows now."""
-
-
-@dataclass(frozen=True, slots=True)
-class BufferOptions:
-    """Bounds of one buffer (one per worker)."""
-
-    batch: BatchLimits = field(default_factory=BatchLimits)
-    memory_bytes_max: int = 256 * 1024 * 1024
-    disk_bytes_max: int = 10 * 1024 * 1024 * 1024
-
-
-@dataclass(slots=True)
-class _Staged:
+class _Staged(NamedTuple):
     position: tuple[int, int]
     items: list[tuple[Layout, Item]]
     bytes: int
     commits: Sequence[Commit]
 
 
-@dataclass(slots=True)
-class _Group:
+class _Group(NamedTuple):
     """Frames that become durable together: those with the same future."""
 
     durable: asyncio.Future[None]
@@ -86,6 +71,7 @@ class Buffer:
         self._options = options
         self._clock = clock
         self._accumulator = Accumulator(options.batch)
+        self._kept_layouts: set[int] = set()
         self._groups: deque[_Group] = deque()  # what is on its way into the log, in its order
         self._ids = UlidSequence()
         self._segments: Counter[int] = Counter()  # how many batches and pending deletions need each segment
@@ -122,6 +108,8 @@ class Buffer:
     def append(self, items: list[tuple[Layout, Item]], commit: Commit | None = None) -> asyncio.Future[None]:
         """Write the rows of one request to the log, all or none; the future is done when they are durable.
 
+        Others share the future: who awaits it shields it from being cancelled.
+
         Args:
             items: at least one.
             commit: hears when the last of these rows is in ClickHouse; the rows do not wait for their batch to fill.
@@ -132,7 +120,8 @@ class Buffer:
         size = 0
         for layout, item in items:
             size += len(item.body) + _ITEM_BYTES
-            self._keep_layout(layout)
+            if layout.key not in self._kept_layouts:
+                self._keep_layout(layout)
         if self.memory_bytes + size > self._options.memory_bytes_max:
             self._relieve()
             raise BufferFull("Too much is waiting to be stored, try again shortly", 1)
@@ -166,6 +155,7 @@ class Buffer:
         """
         while True:
             now = self._clock.monotonic()
+            self._accumulator.crowded = self.memory_bytes * 3 > self._options.memory_bytes_max
             due = self._accumulator.next_due(now)
             if due is not None:
                 batch = due.sealed.popleft() if due.sealed else self._seal(due)
@@ -292,10 +282,11 @@ class Buffer:
 
     def _stage(self, durable: asyncio.Future[None], staged: _Staged) -> None:
         self.memory_bytes += staged.bytes
-        if durable.done() and not self._groups:
+        groups = self._groups
+        if groups and groups[-1].durable is durable:
+            groups[-1].staged.append(staged)
+        elif durable.done() and not groups:
             self._settle(durable, staged)
-        elif self._groups and self._groups[-1].durable is durable:
-            self._groups[-1].staged.append(staged)
         else:
             self._groups.append(_Group(durable, [staged]))
             # Invariant: added before anyone awaits the future, so rows join before anyone is told they are durable.
@@ -304,9 +295,12 @@ class Buffer:
     def _settle_groups(self, _: asyncio.Future[None]) -> None:
         while self._groups and self._groups[0].durable.done():
             group = self._groups.popleft()
+            had = self._accumulator.aging
             for staged in group.staged:
                 self._settle(group.durable, staged)
-        self._wake.set()
+            # What is open grows old by itself; `take` knows when.
+            if self._accumulator.has_full or not had:
+                self._wake.set()
 
     def _settle(self, durable: asyncio.Future[None], staged: _Staged) -> None:
         if durable.cancelled() or durable.exception() is not None:
@@ -315,6 +309,9 @@ class Buffer:
         now = self._clock.monotonic()
         for layout, item in staged.items:
             self._put(layout, item, staged.position, now, staged.commits)
+        if self.memory_bytes * 3 > self._options.memory_bytes_max and not self._accumulator.crowded:
+            self._accumulator.crowded = True
+            self._wake.set()
         if self.memory_bytes * 2 > self._options.memory_bytes_max:
             self._relieve()
 
@@ -338,6 +335,7 @@ class Buffer:
             self._layouts.put(layout)
         except OSError as error:
             raise BufferFull("The disk takes no more, try again later", 5) from error
+        self._kept_layouts.add(layout.key)
 
     # --- batches -----------------------------------------------------------------------------------------------------
 

@@ -13,8 +13,9 @@ from typing import Final, Protocol
 import pyarrow as pa
 
 from gateway.buffer.batch import Commit, encode_rows
-from gateway.buffer.buffer import Buffer, BufferFull
+from gateway.buffer.buffer import Buffer
 from gateway.buffer.layout import Layout
+from gateway.buffer.options import BufferFull
 from gateway.buffer.records import Item
 from gateway.core.clock import Clock
 from gateway.ingest.fit import Fitted, Fitter
@@ -110,6 +111,23 @@ class Ingestor:
         self._options = options
         self._clock = clock
         self._plans: OrderedDict[tuple[str, int], _Plan] = OrderedDict()
+
+    def keeper(self, destination: Destination) -> Callable[[bytes, str], tuple[asyncio.Future[None], int, int]]:
+        """Return a function for small bodies of NDJSON.
+
+        It fits and keeps the events of a body, given the import id, and returns when they are durable (a future that
+        others share: it must not be cancelled; if it fails, nothing was kept), rows and quarantined rows.
+
+        It raises InvalidRequest, TooLarge, BufferFull, LogFull or LogPoisoned: nothing was kept.
+        """
+        plan = self._plan(destination)
+        fit, items, append, now = plan.fitter.fit_ndjson, plan.items, self._buffer.append, self._clock.now
+
+        def keep(body: bytes, import_id: str) -> tuple[asyncio.Future[None], int, int]:
+            fitted = fit(body, now(), import_id)
+            return append(items(fitted)), fitted.rows, fitted.quarantined
+
+        return keep
 
     async def submit(
         self, destination: Destination, body: bytes, *, whole: bool, wait: bool, import_id: str

@@ -1,31 +1,71 @@
-"""Tally: counting on the path of a request. Children are kept: finding one costs more than counting."""
+"""Tally: counting on the path of a request.
 
+What is counted is added up in plain numbers, and goes to the metrics when the turn of the event loop is over: one visit
+there costs as much as a small request may, and under load hundreds of requests share it.
+"""
+
+import asyncio
+from bisect import bisect_left
+from collections import Counter
 from typing import Final
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Histogram
 
 from gateway.telemetry import metrics
 
-_accepted: Final[dict[str, Counter]] = {}
-_requests: Final[dict[tuple[str, int], Counter]] = {}
-_seconds: Final[dict[str, Histogram]] = {}
+_rows: Final[Counter[str]] = Counter()
+_answers: Final[Counter[tuple[str, int]]] = Counter()
+_seconds: Final[dict[str, list[float]]] = {}
+_is_due = False
 
 
 def accepted(datasource: str, rows: int) -> None:
     """Count rows that were answered for; `datasource` is `<workspace>.<name>`."""
-    child = _accepted.get(datasource)
-    if child is None:
-        child = _accepted[datasource] = metrics.accepted_rows.labels(datasource)
-    child.inc(rows)
+    _rows[datasource] += rows
+    if not _is_due:
+        _push_soon()
 
 
 def request_done(route: str, status: int, seconds: float) -> None:
     """Count an answer."""
-    child = _requests.get((route, status))
-    if child is None:
-        child = _requests[route, status] = metrics.requests.labels(route, str(status))
-    child.inc()
-    timer = _seconds.get(route)
-    if timer is None:
-        timer = _seconds[route] = metrics.request_seconds.labels(route)
-    timer.observe(seconds)
+    _answers[route, status] += 1
+    found = _seconds.get(route)
+    if found is None:
+        found = _seconds[route] = []
+    found.append(seconds)
+    if not _is_due:
+        _push_soon()
+
+
+def _push_soon() -> None:
+    global _is_due  # noqa: PLW0603  one tally in a process, as there is one set of metrics
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        _push()
+    else:
+        _is_due = True
+        loop.call_soon(_push)
+
+
+def _push() -> None:
+    global _is_due  # noqa: PLW0603
+    _is_due = False
+    for datasource, rows in _rows.items():
+        metrics.accepted_rows.labels(datasource).inc(rows)
+    _rows.clear()
+    for (route, status), count in _answers.items():
+        metrics.requests.labels(route, str(status)).inc(count)
+    _answers.clear()
+    for route, values in _seconds.items():
+        if values:
+            _observe(metrics.request_seconds.labels(route), values)
+            values.clear()
+
+
+def _observe(histogram: Histogram, values: list[float]) -> None:
+    """Do what `histogram.observe` does for each value, with one visit per bucket."""
+    bounds = histogram._upper_bounds  # noqa: SLF001  the library has no call for many values
+    for bucket, count in Counter([bisect_left(bounds, value) for value in values]).items():
+        histogram._buckets[bucket].inc(count)  # noqa: SLF001
+    histogram._sum.inc(sum(values))  # noqa: SLF001

@@ -160,9 +160,11 @@ class Log:
     def append(self, payload: Buffer | Sequence[Buffer]) -> tuple[Position, asyncio.Future[None]]:
         """Stage one frame; return its position, and a future that succeeds when it is as durable as the policy says.
 
+        The frames that become durable together share a future: who awaits it shields it from being cancelled.
+
         Args:
             payload: bytes, or several that are joined in the log; views count in bytes (format "B"). They must not
-                change before the future is done. Awaiting the future may be cancelled; the frame is written anyway.
+                change before the future is done.
 
         Raises:
             LogFull: the budget is used, or too much is staged. The future may fail with it too.
@@ -190,11 +192,7 @@ class Log:
         self._staged_bytes += frame_bytes
         if group.bytes > GROUP_BYTES_MAX:
             self._gathering = None
-        if self._options.policy == "memory":
-            return position, self._answered
-        future = self._loop.create_future()
-        group.waiters.append(future)
-        return position, future
+        return position, self._answered if self._options.policy == "memory" else group.durable
 
     def roll(self) -> None:
         """Let the next frame go to a fresh segment, which is created now, so that all before it can be released."""
@@ -228,9 +226,7 @@ class Log:
         """
         lost, self._lost = self._lost, None
         if self._groups or self._staged_bytes or self._has_unsynced:
-            future = self._loop.create_future()
-            self._sync_behind().waiters.append(future)
-            await future
+            await asyncio.shield(self._sync_behind().durable)
         if lost is not None:
             raise _fresh(lost)
 
@@ -278,7 +274,10 @@ class Log:
     def _gather(self) -> Group:
         """Begin a group at the current position."""
         must_sync = self._options.policy == "fsync"
-        group = Group(self._segment, self._offset, mark=self._recovery.mark, seed=self._seed, must_sync=must_sync)
+        durable = self._loop.create_future()
+        group = Group(
+            self._segment, self._offset, durable, mark=self._recovery.mark, seed=self._seed, must_sync=must_sync
+        )
         self._groups.append(group)
         self._gathering = group
         self._wake()
@@ -344,9 +343,8 @@ class Log:
         self.stats.frames += group.frames
         self.stats.bytes += group.bytes
         self._staged_bytes -= group.bytes
-        for future in group.waiters:
-            if not future.done():
-                future.set_result(None)
+        if not group.durable.done():
+            group.durable.set_result(None)
         self._has_unsynced = not group.must_sync and (self._has_unsynced or group.frames > 0)
         if self._has_unsynced and self._timer is None:
             self._timer = self._loop.call_later(self._options.sync_interval_seconds, self._sync_on_time)
@@ -371,10 +369,10 @@ class Log:
         self._bytes = sum(self._sizes.values())
         self._stand_at(outcome.next)
         self._release_before = min(self._release_before, self._segment)
-        for future in (future for each in refused for future in each.waiters):
-            if not future.done():
-                future.set_exception(_fresh(error))
-                future.exception()  # whoever no longer waits for it needs no warning
+        for each in refused:
+            if not each.durable.done():
+                each.durable.set_exception(_fresh(error))
+                each.durable.exception()  # if nobody waits for it, nobody needs a warning
 
     def _sync_behind(self) -> Group:
         """Make the last group sync when it is written; return it."""

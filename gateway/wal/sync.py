@@ -35,17 +35,18 @@ class Group:
     All lie in `segment`, the first at `offset`. Without frames it opens its segment, if there is none, and syncs.
     """
 
-    __slots__ = ("_late", "_mark", "_seed", "buffers", "bytes", "frames", "must_sync", "offset", "segment", "waiters")
+    __slots__ = ("_late", "_mark", "_seed", "buffers", "bytes", "durable", "frames", "must_sync", "offset", "segment")
 
-    def __init__(self, segment: int, offset: int, *, mark: int, seed: int, must_sync: bool) -> None:
+    def __init__(
+        self, segment: int, offset: int, durable: asyncio.Future[None], *, mark: int, seed: int, must_sync: bool
+    ) -> None:
         self.segment = segment
         self.offset = offset
         self.bytes = 0
         self.frames = 0
         self.must_sync = must_sync
         self.buffers: list[Buffer] = []
-        # One future per caller: a caller that is cancelled takes only its own with it.
-        self.waiters: list[asyncio.Future[None]] = []
+        self.durable = durable
         self._mark = mark
         self._seed = seed
         self._late: list[tuple[int, int, int, tuple[Buffer, ...]]] = []

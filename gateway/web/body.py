@@ -39,15 +39,25 @@ async def read_body(request: BaseRequest, limit: int) -> bytes:
         InvalidRequest: it broke off, or is not what its Content-Encoding says.
     """
     raw = await _read(request, limit)
-    encoding = request.headers.get("Content-Encoding")
-    if encoding is None:
+    if "Content-Encoding" not in request.headers:
         return raw
-    decompress = _DECOMPRESSORS.get(encoding.strip().lower())
-    if decompress is None:
-        raise InvalidRequest("The Content-Encoding must be gzip, zstd, deflate or identity")
+    decompress = decoder(request)
     if len(raw) <= _INLINE_BYTES_MAX:
         return decompress(raw, limit)
     return await asyncio.to_thread(decompress, raw, limit)
+
+
+def decoder(request: BaseRequest) -> Callable[[bytes, int], bytes]:
+    """Return what undoes the request's Content-Encoding: bytes as sent and a limit → the body, as `read_body` says.
+
+    Raises:
+        InvalidRequest: we do not know the encoding.
+    """
+    encoding = request.headers.get("Content-Encoding", "")
+    found = _DECOMPRESSORS.get(encoding.strip().lower())
+    if found is None:
+        raise InvalidRequest("The Content-Encoding must be gzip, zstd, deflate or identity")
+    return found
 
 
 async def _read(request: BaseRequest, limit: int) -> bytes:

@@ -19,6 +19,7 @@ from gateway.core.ids import RequestIds
 from gateway.telemetry import metrics, tally
 from gateway.telemetry.logs import get_logger
 from gateway.web.errors import body_of, headers_of, status_of
+from gateway.web.express import SHORTCUT, Express
 from gateway.web.request import JSON, Request, accepts_gzip
 from gateway.web.target import Target, parse_target
 
@@ -89,6 +90,7 @@ class Front:
         )
         self._authenticator = authenticator
         self._clock = clock
+        self.express = Express(self._ids, clock, {"Server": "sluice", **self._cors_headers})
 
     async def __call__(self, raw: BaseRequest) -> StreamResponse:
         """Answer one request."""
@@ -97,6 +99,7 @@ class Front:
         common = {"X-Request-Id": request_id, "Server": "sluice", **self._cors_headers}
         name = "unknown"
         response: StreamResponse
+        request: Request | None = None
         try:
             target = parse_target(raw._message.path)  # noqa: SLF001  `path_qs` would parse and render it again
             methods, captures = self._routes.find(target)
@@ -109,9 +112,8 @@ class Front:
                 if route.access != "public":
                     token = _token(raw, target)
                     principal = await self._principal(token)
-                response = await route.handler(
-                    Request(raw, request_id, target.params, captures, principal, route.body_bytes_max, common)
-                )
+                request = Request(raw, request_id, target.params, captures, principal, route.body_bytes_max, common)
+                response = await route.handler(request)
         except GatewayError as error:
             response = self._refusal(error, name, request_id)
         except ConnectionError:
@@ -127,6 +129,8 @@ class Front:
             response.headers.update(common)
             _compress(raw, response)
         tally.request_done(name, response.status, self._clock.monotonic() - started)
+        if request is not None and request.shortcut is not None:
+            raw[SHORTCUT] = request.shortcut
         return response
 
     async def _principal(self, token: str) -> Principal:

@@ -1,8 +1,15 @@
-"""Listen: one socket of many on the same port, and connections that cannot be held open for nothing."""
+"""Listen: one socket of many on the same port, and connections that cannot be held open for nothing.
+
+A connection hands what it receives to aiohttp, or, when aiohttp is between two requests and the next one's head is
+known, to its shortcut; see `express`. How much of a stretch of bytes aiohttp has used up is counted, so that both
+always agree where a request begins.
+"""
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
+from functools import partial
 from typing import Any, Final
 
 from aiohttp.http_exceptions import LineTooLong
@@ -12,6 +19,7 @@ from aiohttp.web_protocol import RequestHandler
 from gateway.telemetry import tally
 from gateway.telemetry.logs import get_logger
 from gateway.web.errors import body_of
+from gateway.web.express import HEAD_BYTES_MAX, SHORTCUT, Express, Known
 from gateway.web.request import JSON
 
 _logger = get_logger(__name__)
@@ -22,6 +30,10 @@ _KEEPALIVE_SECONDS: Final = 75.0
 # Tokens and JWTs travel in the request line too.
 _LINE_BYTES_MAX: Final = 32 * 1024
 _BACKLOG: Final = 4096
+# A body that is not all there by then goes the ordinary way.
+_BODY_SECONDS_MAX: Final = 2.0
+# Pieces held behind a request on its shortcut before no more is read: a client that does not wait for answers.
+_HELD_MAX: Final = 16
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -44,10 +56,11 @@ def bind(host: str, port: int) -> socket.socket:
     return found
 
 
-def http_server(handler: Any) -> Server:
+def http_server(handler: Any, express: Express) -> Server:
     """Return a low-level server whose requests go to `handler`, bodies as they were sent."""
     return _Server(
         handler,
+        express,
         auto_decompress=False,
         access_log=None,
         keepalive_timeout=_KEEPALIVE_SECONDS,
@@ -58,22 +71,190 @@ def http_server(handler: Any) -> Server:
 
 
 class _Server(Server):
+    def __init__(self, handler: Any, express: Express, **options: Any) -> None:
+        super().__init__(handler, **options)
+        self._express = express
+
     def __call__(self) -> RequestHandler:
-        return _Connection(self, loop=self._loop, **self._kwargs)
+        return Connection(self._express, self, loop=self._loop, **self._kwargs)
 
 
-class _Connection(RequestHandler):
+class Connection(RequestHandler):
     """A connection that is closed if its first request does not begin in time, or if it does not speak HTTP."""
 
-    __slots__ = ("_head_timer",)
+    __slots__ = (
+        "_begin",
+        "_collecting",
+        "_express",
+        "_handed",
+        "_head_timer",
+        "_held",
+        "_idle",
+        "_is_whole",
+        "_known",
+        "_last",
+        "_patience",
+    )  # fmt: skip
+
+    def __init__(self, express: Express, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._express = express
+        # Of the bytes aiohttp was given since it last stood between two requests: the first, and how many.
+        self._begin = b""
+        self._handed = 0
+        self._is_whole = False  # they are one request, and it has been answered: it stands there again
+        self._last: Known | None = None  # of the last request: the next one's head is the same, most likely
+        self._known: Known | None = None  # the request on its shortcut: its body still comes, or it is being kept
+        self._collecting: list[bytes] | None = None  # what has come of it
+        self._patience: asyncio.TimerHandle | None = None
+        self._held: list[bytes] = []  # came behind a request on its shortcut
+        self._idle: asyncio.Future[None] | None = None  # somebody waits until no request is on its shortcut
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to wait for the first request."""
         super().connection_made(transport)
         self._head_timer = self._loop.call_later(_HEAD_SECONDS_MAX, self._check_head)
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        """Forget what was on its way; a request that is being kept is kept."""
         self._head_timer.cancel()
+        self._collecting = None
+        self._held.clear()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take a request to its shortcut, or hand it to aiohttp."""
+        if not data:  # aiohttp, to itself
+            super().data_received(data)
+        elif self._collecting is not None:
+            self._collect(data)
+        elif self._known is not None:
+            self._held.append(data)
+            if len(self._held) == _HELD_MAX:
+                self._pause_transport_reading()
+        elif not (self._is_whole and self._shortcut(data)):
+            self._hand_over(data)
+
+    async def finish_response(
+        self, request: BaseRequest, resp: StreamResponse, start_time: float | None
+    ) -> tuple[StreamResponse, bool]:
+        """Send the answer of a request that went the ordinary way, and learn of it."""
+        result = await super().finish_response(request, resp, start_time)
+        message = request._message  # noqa: SLF001
+        length = request.content_length or 0
+        head_end = self._begin.find(b"\r\n\r\n") + 4
+        is_framed = head_end >= 4 and not (message.chunked or message.upgrade)
+        # What comes from now on is the next request's, however soon aiohttp asks for it.
+        self._is_whole = bool(
+            is_framed and self._handed == head_end + length and request.keep_alive and resp.keep_alive
+        )
+        shortcut = request.get(SHORTCUT)
+        if self._is_whole and shortcut is not None and "Expect" not in request.headers:
+            self._express.learn(self._begin[:head_end], length, shortcut)
+        return result
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109  aiohttp's
+        """Wait for a request on its shortcut, then as aiohttp does."""
+        if self._known is not None:
+            self._idle = self._loop.create_future()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self._idle
+        await super().shutdown(timeout)
+
+    def _hand_over(self, data: bytes) -> None:
+        if self._is_whole or self._handed == 0:
+            self._begin, self._handed, self._is_whole = data[:HEAD_BYTES_MAX], 0, False
+        self._handed += len(data)
+        super().data_received(data)
+
+    def _shortcut(self, data: bytes) -> bool:
+        """Take the request that `data` begins with, if its head is known."""
+        known = self._last
+        if known is None or not data.startswith(known.head):
+            known = self._last = self._express.find(data)
+        if known is None or self._paused or self._close or self._force_close:
+            return False
+        self._known = known
+        if len(data) < known.end:
+            self._collecting = [data]
+            self._patience = self._loop.call_later(_BODY_SECONDS_MAX, self._lose_patience)
+        else:
+            self._take(known, data)
+        return True
+
+    def _collect(self, data: bytes) -> None:
+        pieces, known = self._collecting, self._known
+        assert pieces is not None
+        assert known is not None
+        pieces.append(data)
+        if sum(map(len, pieces)) >= known.end:
+            self._stop_collecting()
+            self._take(known, b"".join(pieces))
+
+    def _lose_patience(self) -> None:
+        """Let aiohttp wait for the rest: it has rules for the slow."""
+        pieces = self._stop_collecting()
+        self._known = None
+        if self.transport is not None:
+            self._hand_over(b"".join(pieces))
+
+    def _stop_collecting(self) -> list[bytes]:
+        pieces, self._collecting = self._collecting or [], None
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        return pieces
+
+    def _take(self, known: Known, data: bytes) -> None:
+        began = self._loop.time()
+        request_id = self._express.next_id()
+        if len(data) > known.end:
+            self._held.append(data[known.end :])
+            data = data[: known.end]
+        try:
+            durable, kept = known.shortcut.take(data[len(known.head) :], request_id)
+        except Exception:  # noqa: BLE001  the ordinary way meets it again, and says what it is
+            self._last = None
+            self._leave(data)
+            return
+        self._express.when(durable, partial(self._answer, known, kept, data, request_id, began))
+
+    def _answer(
+        self, known: Known, kept: Any, data: bytes, request_id: str, began: float, durable: asyncio.Future[None]
+    ) -> None:
+        if durable.cancelled() or durable.exception() is not None:
+            self._leave(data)
+            return
+        status, body = known.shortcut.answer(kept)
+        now = self._loop.time()
+        tally.request_done(known.shortcut.name, status, now - began)
+        if self.transport is not None:
+            self.transport.write(self._express.answer(request_id, status, body))
+            self._next_keepalive_close_time = now + _KEEPALIVE_SECONDS
+        self._go_on()
+
+    def _leave(self, data: bytes) -> None:
+        """Let the request go the ordinary way after all: nothing of it was kept."""
+        if self.transport is not None:
+            self._hand_over(data)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        self._known = None
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+        if self.transport is None:
+            return
+        if self._close:
+            self.transport.close()
+        elif self._held:
+            data = b"".join(self._held)
+            was_paused = len(self._held) >= _HELD_MAX
+            self._held.clear()
+            if was_paused and not (self._reading_paused or self._buffer_paused):
+                self._resume_transport_reading()
+            self.data_received(data)
 
     def handle_error(
         self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None

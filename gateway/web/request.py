@@ -1,7 +1,7 @@
 """Request: what a handler gets, and what it answers with."""
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,7 +11,8 @@ from aiohttp.web import BaseRequest, ContentCoding, Response, StreamResponse
 
 from gateway.auth.principal import Principal
 from gateway.core.errors import InvalidRequest
-from gateway.web.body import read_body
+from gateway.web.body import decoder, read_body
+from gateway.web.express import Shortcut
 from gateway.web.target import Params, parse_form
 
 JSON: Final = "application/json"
@@ -30,6 +31,7 @@ class Request:
     principal: Principal | None  # None on public routes only
     body_bytes_max: int
     common_headers: Mapping[str, str]  # of every answer; the front adds them to those that are not yet on their way
+    shortcut: Shortcut | None = None  # for others with the same head; the handler sets it if its answer was a success
 
     @property
     def who(self) -> Principal:
@@ -44,6 +46,14 @@ class Request:
             TooLarge, InvalidRequest: see `read_body`.
         """
         return await read_body(self.raw, self.body_bytes_max)
+
+    def decoder(self) -> Callable[[bytes, int], bytes]:
+        """Return what undoes the body's Content-Encoding: bytes as sent, and the most they may become → the body.
+
+        Raises:
+            InvalidRequest: we do not know the encoding.
+        """
+        return decoder(self.raw)
 
     async def stream(self, response: StreamResponse, chunks: AsyncIterator[bytes]) -> StreamResponse:
         """Send `chunks` as the body of `response`; the headers every answer has are added here."""

@@ -94,7 +94,7 @@ async def test_a_refusal_reaches_all_who_wait_and_nobody_else(files):
     files.fail("write", errno.ENOSPC)
 
     log.append(b"never looks")
-    log.append(b"gave up")[1].cancel()
+    asyncio.shield(log.append(b"gave up")[1]).cancel()
     await refused(log)
     gc.collect()
 

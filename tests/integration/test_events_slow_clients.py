@@ -32,7 +32,7 @@ async def hasty(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
 
     routes = [Route("POST", "/", handler, "public", 1_000_000), Route("GET", "/broken", broken, "public", 0)]
     front = Front(RouteTable(routes), None, SystemClock())  # type: ignore[arg-type]
-    server = listen_module.http_server(front)
+    server = listen_module.http_server(front, front.express)
     listening = await asyncio.get_running_loop().create_server(server, sock=listen_module.bind("127.0.0.1", 0))
     yield listening.sockets[0].getsockname()[1]
     listening.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.buffer.buffer import BufferFull
+from gateway.buffer.options import BufferFull
 from tests.support.clickhouse import FakeClickHouse
 from tests.support.lane import CLOCK, emptied, options, rows, running
 

@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from gateway.buffer.accumulator import BatchLimits
 from gateway.buffer.batch import encode_rows
-from gateway.buffer.buffer import Buffer, BufferOptions
+from gateway.buffer.buffer import Buffer
 from gateway.buffer.layout import Layout
+from gateway.buffer.options import BufferOptions
 from gateway.core.clock import SystemClock
 from gateway.flush.flusher import Flusher, FlushOptions
 from gateway.wal import LogOptions

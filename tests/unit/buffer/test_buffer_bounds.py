@@ -3,7 +3,7 @@
 import asyncio
 
 from gateway.buffer.batch import Commit
-from gateway.buffer.buffer import BufferFull
+from gateway.buffer.options import BufferFull
 from gateway.core.clock import SystemClock
 from gateway.wal import LogOptions
 from tests.support.clickhouse import FakeClickHouse

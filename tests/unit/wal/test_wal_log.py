@@ -132,7 +132,7 @@ async def test_a_cancelled_caller_does_not_take_the_others_with_it(files):
     log, _, _ = open_log(files)
 
     async def send(payload: bytes) -> None:
-        await log.append(payload)[1]
+        await asyncio.shield(log.append(payload)[1])
 
     first, second = asyncio.create_task(send(b"one")), asyncio.create_task(send(b"two"))
     await asyncio.sleep(0)

@@ -1,0 +1,143 @@
+"""Express: a request whose head was seen before is answered without being parsed again.
+
+A producer sends the same request line and the same headers again and again; only the body and its length change. Once
+such a request went the ordinary way, parsed by aiohttp, authenticated and answered, its head is kept with a shortcut
+straight to what its handler does. The next head of the same bytes means the same request, so nothing is parsed twice
+and no rule of HTTP is written here: what is not known by heart goes the ordinary way, and so does everything that fails
+on this one.
+
+The length is the one thing that may differ: its digits are cut out of the head, which otherwise is the same bytes, so
+they are found where aiohttp found them.
+"""
+
+import asyncio
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+from email.utils import formatdate
+from functools import partial
+from typing import Any, Final, NamedTuple, Protocol
+
+from gateway.core.clock import Clock
+from gateway.core.ids import RequestIds
+
+HEAD_BYTES_MAX: Final = 4096
+"""Longer heads are not kept."""
+
+BODY_BYTES_MAX: Final = 512 * 1024
+"""Larger bodies go the ordinary way, which reads them with backpressure."""
+
+# Heads kept: of a producer each, or of a few if its headers vary. The one used longest ago makes room.
+_HEADS_MAX: Final = 2048
+_LENGTH: Final = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?([0-9]{1,7})\r\n")
+
+
+SHORTCUT: Final = "sluice.shortcut"
+"""Where a request that went the ordinary way carries the shortcut for others like it."""
+
+
+class Outdated(Exception):
+    """What a shortcut knew is no longer so."""
+
+
+class Shortcut(Protocol):
+    """What a handler does when all but the body is known; it holds what the head meant."""
+
+    def take(self, body: bytes, request_id: str) -> tuple[asyncio.Future[None], Any]:
+        """Begin: return when it may be answered, and what `answer` wants to know of it.
+
+        The future is shared: it must not be cancelled. If it fails, nothing was kept.
+
+        Raises:
+            Exception: nothing was kept; the ordinary way is to be tried, and will say what is wrong.
+        """
+
+    def answer(self, kept: Any) -> tuple[int, bytes]:
+        """Return status and JSON of the answer, when the future is done; `kept` is what `take` returned."""
+
+    @property
+    def name(self) -> str:
+        """The route, for metrics."""
+
+
+class Known(NamedTuple):
+    """A request that begins with a known head: the head, what to do with it, and where its body ends."""
+
+    head: bytes
+    shortcut: Shortcut
+    end: int
+
+
+class Express:
+    """The heads known to one process."""
+
+    def __init__(self, ids: RequestIds, clock: Clock, headers: dict[str, str]) -> None:
+        """Answer with `headers` besides those of every answer."""
+        self._ids = ids
+        self._clock = clock
+        self._heads: OrderedDict[bytes, Shortcut] = OrderedDict()
+        self._headers = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self._durable: asyncio.Future[None] | None = None
+        self._waiting: list[Callable[[asyncio.Future[None]], None]] = []
+        self._second = 0
+        self._prefixes: dict[int, bytes] = {}
+
+    def find(self, data: bytes) -> Known | None:
+        """Return what is known of the request that `data` begins with; its body may not be all there."""
+        head_end = data.find(b"\r\n\r\n", 0, HEAD_BYTES_MAX) + 4
+        if head_end < 4:
+            return None
+        length = _LENGTH.search(data, 0, head_end)
+        if length is None:
+            return None
+        key = data[: length.start(1)] + data[length.end(1) : head_end]
+        shortcut = self._heads.get(key)
+        size = int(length[1])
+        if shortcut is None or not 0 < size <= BODY_BYTES_MAX:
+            return None
+        self._heads.move_to_end(key)
+        return Known(data[:head_end], shortcut, head_end + size)
+
+    def learn(self, head: bytes, content_length: int, shortcut: Shortcut) -> None:
+        """Keep a head that was just answered the ordinary way; `content_length` is how it was understood."""
+        length = _LENGTH.search(head)
+        if length is None or int(length[1]) != content_length or len(head) > HEAD_BYTES_MAX:
+            return
+        self._heads[head[: length.start(1)] + head[length.end(1) :]] = shortcut
+        if len(self._heads) > _HEADS_MAX:
+            self._heads.popitem(last=False)
+
+    def next_id(self) -> str:
+        """Return an id for a request."""
+        return self._ids.next(self._clock.now())
+
+    def when(self, durable: asyncio.Future[None], told: Callable[[asyncio.Future[None]], None]) -> None:
+        """Call `told` when `durable` is done. Requests that share a future share one callback of the loop."""
+        if durable is not self._durable or durable.done():
+            self._durable, self._waiting = durable, []
+            durable.add_done_callback(partial(_tell, self._waiting))
+        self._waiting.append(told)
+
+    def answer(self, request_id: str, status: int, body: bytes) -> bytes:
+        """Return a whole answer, as the ordinary way would send it."""
+        second = int(self._clock.now())
+        if second != self._second:
+            self._second = second
+            self._prefixes.clear()
+        prefix = self._prefixes.get(status)
+        if prefix is None:
+            prefix = self._prefixes[status] = self._prefix(status)
+        return b"%b%b\r\nContent-Length: %d\r\n\r\n%b" % (prefix, request_id.encode(), len(body), body)
+
+    def _prefix(self, status: int) -> bytes:
+        reason = {200: "OK", 202: "Accepted"}[status]
+        date = formatdate(self._second, usegmt=True)
+        return (
+            f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\n{self._headers}Date: {date}\r\n"
+            "X-Request-Id: "
+        ).encode()
+
+
+def _tell(waiting: list[Callable[[asyncio.Future[None]], None]], durable: asyncio.Future[None]) -> None:
+    for told in waiting:
+        told(durable)
