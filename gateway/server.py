@@ -22,6 +22,7 @@ import uvloop
 from gateway.bootstrap import Lane, Worker, build, label
 from gateway.config import Settings, WorkerIdentity
 from gateway.core.clock import Clock, SystemClock
+from gateway.core.memory import keep_freed
 from gateway.core.parent import say_ready, when_parent_is_gone
 from gateway.telemetry import metrics
 from gateway.telemetry.logs import get_logger
@@ -35,6 +36,7 @@ _ORPHAN_SECONDS: Final = 1.0
 
 def run_worker(settings: Settings, identity: WorkerIdentity) -> int:
     """Serve until a signal, or until whoever started us goes away; return the exit code."""
+    keep_freed()
     sys.meta_path.insert(0, _NoPandas())
     pa.array([1])
     return uvloop.run(_serve(settings, identity, SystemClock()))

@@ -18,13 +18,15 @@ from gateway.buffer.layout import Layout
 from gateway.buffer.options import BufferFull
 from gateway.buffer.records import Item
 from gateway.core.clock import Clock
-from gateway.ingest.fit import Fitted, Fitter
+from gateway.ingest.fit import CELLS_MAX, Fitted, Fitter
+from gateway.ingest.lines import LINES_MAX
 from gateway.schema.columns import Schema
 
 # Compiled plans kept; more data sources than this in use at once are compiled again now and then (about 1 ms each).
 _PLANS_MAX: Final = 4096
-# Larger bodies are fitted in a thread, so that the others do not wait for them.
-_INLINE_BYTES_MAX: Final = 512 * 1024
+# A larger body is fitted in pieces of whole lines, and others have their turn in between. The objects a piece is read
+# into stay in the processor's cache, and are gone before the next.
+_PIECE_BYTES: Final = 256 * 1024
 
 
 class Destination(Protocol):
@@ -78,12 +80,10 @@ class _Plan:
             self.layouts[omitted] = found
         return found
 
-    def take(
-        self, fit: Callable[[bytes, float, str], Fitted], body: bytes, now: float, import_id: str
-    ) -> tuple[Fitted, list[tuple[Layout, Item]]]:
-        """Return what became of `body`, and its rows as they are logged."""
+    def take(self, fit: Callable[[bytes, float, str], Fitted], body: bytes, now: float, import_id: str) -> "_Kept":
+        """Return what became of `body`."""
         fitted = fit(body, now, import_id)
-        return fitted, self.items(fitted)
+        return _Kept(self.items(fitted), fitted.rows, fitted.quarantined, fitted.unreadable)
 
     def items(self, fitted: Fitted) -> list[tuple[Layout, Item]]:
         items = []
@@ -94,6 +94,39 @@ class _Plan:
             columns = fitted.quarantine_columns
             items.append((self.quarantine, encode_rows(self.quarantine, columns, fitted.quarantined)))
         return items
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What became of a body: its rows as they are logged, and how many."""
+
+    items: list[tuple[Layout, Item]]
+    rows: int
+    quarantined: int
+    unreadable: int  # of those quarantined
+
+    def add(self, more: "_Kept") -> None:
+        self.items += more.items
+        self.rows += more.rows
+        self.quarantined += more.quarantined
+        self.unreadable += more.unreadable
+
+
+async def _in_pieces(plan: _Plan, body: bytes, now: float, import_id: str, clock: Clock) -> _Kept:
+    """Return what became of a large body of NDJSON; the same as of the body whole."""
+    lines = body.count(b"\n") + 1
+    if lines > LINES_MAX or lines * len(plan.fitter.columns) > CELLS_MAX:
+        return await asyncio.to_thread(plan.take, plan.fitter.fit_ndjson, body, now, import_id)  # says what is too much
+    kept = _Kept([], 0, 0, 0)
+    at = 0
+    while at < len(body):
+        end = body.find(b"\n", at + _PIECE_BYTES) + 1 or len(body)
+        kept.add(plan.take(plan.fitter.fit_part, body[at:end], now, import_id))
+        at = end
+        await clock.sleep(0)
+    if kept.unreadable == kept.rows + kept.quarantined:
+        return await asyncio.to_thread(plan.take, plan.fitter.fit_ndjson, body, now, import_id)  # refused as a whole
+    return kept
 
 
 def quarantine_refused(destination: Destination, row: pa.Table, reason: str, now: float) -> list[tuple[Layout, Item]]:
@@ -146,17 +179,19 @@ class Ingestor:
             BufferFull, LogFull, LogPoisoned: no room, for longer than a request may be held; nothing was kept.
         """
         plan = self._plan(destination)
-        fit = plan.fitter.fit_json if whole else plan.fitter.fit_ndjson
         now = self._clock.now()
-        if len(body) <= _INLINE_BYTES_MAX:
-            fitted, items = plan.take(fit, body, now, import_id)
+        if len(body) <= _PIECE_BYTES:
+            fit = plan.fitter.fit_json if whole else plan.fitter.fit_ndjson
+            kept = plan.take(fit, body, now, import_id)
+        elif whole:
+            kept = await asyncio.to_thread(plan.take, plan.fitter.fit_json, body, now, import_id)
         else:
-            fitted, items = await asyncio.to_thread(plan.take, fit, body, now, import_id)
+            kept = await _in_pieces(plan, body, now, import_id, self._clock)
         commit = Commit(asyncio.get_running_loop().create_future()) if wait else None
         # Shielded: if the client goes away, the rows still join their batch when the log has them.
-        await asyncio.shield(await self._append(items, commit))
+        await asyncio.shield(await self._append(kept.items, commit))
         committed = commit is not None and await self._committed(commit)
-        return Receipt(fitted.rows, fitted.quarantined, committed)
+        return Receipt(kept.rows, kept.quarantined, committed)
 
     async def _append(self, items: list[tuple[Layout, Item]], commit: Commit | None) -> asyncio.Future[None]:
         try:

@@ -18,22 +18,20 @@ from email.utils import formatdate
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
+from aiohttp.web import RequestKey
+
 from gateway.core.clock import Clock
 from gateway.core.ids import RequestIds
 
 HEAD_BYTES_MAX: Final = 4096
 """Longer heads are not kept."""
 
-BODY_BYTES_MAX: Final = 512 * 1024
-"""Larger bodies go the ordinary way, which reads them with backpressure."""
+BODY_BYTES_MAX: Final = 256 * 1024
+"""Larger bodies go the ordinary way, which reads them with backpressure and takes them in pieces."""
 
 # Heads kept: of a producer each, or of a few if its headers vary. The one used longest ago makes room.
 _HEADS_MAX: Final = 2048
 _LENGTH: Final = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?([0-9]{1,7})\r\n")
-
-
-SHORTCUT: Final = "sluice.shortcut"
-"""Where a request that went the ordinary way carries the shortcut for others like it."""
 
 
 class Outdated(Exception):
@@ -60,12 +58,16 @@ class Shortcut(Protocol):
         """The route, for metrics."""
 
 
+SHORTCUT: Final = RequestKey("shortcut", Shortcut)
+"""Where a request that went the ordinary way carries the shortcut for others like it."""
+
+
 class Known(NamedTuple):
-    """A request that begins with a known head: the head, what to do with it, and where its body ends."""
+    """A request that begins with a known head: the head, what to do with it, and how long its body is."""
 
     head: bytes
     shortcut: Shortcut
-    end: int
+    body_bytes: int
 
 
 class Express:
@@ -96,7 +98,7 @@ class Express:
         if shortcut is None or not 0 < size <= BODY_BYTES_MAX:
             return None
         self._heads.move_to_end(key)
-        return Known(data[:head_end], shortcut, head_end + size)
+        return Known(data[:head_end], shortcut, size)
 
     def learn(self, head: bytes, content_length: int, shortcut: Shortcut) -> None:
         """Keep a head that was just answered the ordinary way; `content_length` is how it was understood."""

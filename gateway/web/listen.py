@@ -12,6 +12,7 @@ import socket
 from functools import partial
 from typing import Any, Final
 
+from aiohttp import HttpVersion11
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web import BaseRequest, Response, Server, StreamResponse
 from aiohttp.web_protocol import RequestHandler
@@ -149,7 +150,8 @@ class Connection(RequestHandler):
             is_framed and self._handed == head_end + length and request.keep_alive and resp.keep_alive
         )
         shortcut = request.get(SHORTCUT)
-        if self._is_whole and shortcut is not None and "Expect" not in request.headers:
+        is_plain = request.version == HttpVersion11 and "Expect" not in request.headers
+        if self._is_whole and is_plain and shortcut is not None:
             self._express.learn(self._begin[:head_end], length, shortcut)
         return result
 
@@ -176,11 +178,12 @@ class Connection(RequestHandler):
         if known is None or self._paused or self._close or self._force_close:
             return False
         self._known = known
-        if len(data) < known.end:
-            self._collecting = [data]
+        body = data[len(known.head) :]
+        if len(body) < known.body_bytes:
+            self._collecting = [body]
             self._patience = self._loop.call_later(_BODY_SECONDS_MAX, self._lose_patience)
         else:
-            self._take(known, data)
+            self._take(known, body)
         return True
 
     def _collect(self, data: bytes) -> None:
@@ -188,16 +191,16 @@ class Connection(RequestHandler):
         assert pieces is not None
         assert known is not None
         pieces.append(data)
-        if sum(map(len, pieces)) >= known.end:
+        if sum(map(len, pieces)) >= known.body_bytes:
             self._stop_collecting()
             self._take(known, b"".join(pieces))
 
     def _lose_patience(self) -> None:
         """Let aiohttp wait for the rest: it has rules for the slow."""
-        pieces = self._stop_collecting()
+        pieces, known = self._stop_collecting(), self._known
         self._known = None
-        if self.transport is not None:
-            self._hand_over(b"".join(pieces))
+        if self.transport is not None and known is not None:
+            self._hand_over(known.head + b"".join(pieces))
 
     def _stop_collecting(self) -> list[bytes]:
         pieces, self._collecting = self._collecting or [], None
@@ -206,25 +209,25 @@ class Connection(RequestHandler):
             self._patience = None
         return pieces
 
-    def _take(self, known: Known, data: bytes) -> None:
+    def _take(self, known: Known, body: bytes) -> None:
         began = self._loop.time()
         request_id = self._express.next_id()
-        if len(data) > known.end:
-            self._held.append(data[known.end :])
-            data = data[: known.end]
+        if len(body) > known.body_bytes:
+            self._held.append(body[known.body_bytes :])
+            body = body[: known.body_bytes]
         try:
-            durable, kept = known.shortcut.take(data[len(known.head) :], request_id)
+            durable, kept = known.shortcut.take(body, request_id)
         except Exception:  # noqa: BLE001  the ordinary way meets it again, and says what it is
             self._last = None
-            self._leave(data)
+            self._leave(known.head + body)
             return
-        self._express.when(durable, partial(self._answer, known, kept, data, request_id, began))
+        self._express.when(durable, partial(self._answer, known, kept, body, request_id, began))
 
     def _answer(
-        self, known: Known, kept: Any, data: bytes, request_id: str, began: float, durable: asyncio.Future[None]
+        self, known: Known, kept: Any, body: bytes, request_id: str, began: float, durable: asyncio.Future[None]
     ) -> None:
         if durable.cancelled() or durable.exception() is not None:
-            self._leave(data)
+            self._leave(known.head + body)
             return
         status, body = known.shortcut.answer(kept)
         now = self._loop.time()
