@@ -6,9 +6,14 @@ from pathlib import Path
 from random import Random
 
 from gateway.admission.ratelimit import Allowance, RateLimiter
+from gateway.api.analyze import AnalyzeApi
+from gateway.api.datasource_changes import DatasourceChangesApi
 from gateway.api.datasources import DatasourcesApi
 from gateway.api.events import EventsApi
+from gateway.api.imports import ImportsApi
+from gateway.api.jobs import JobsApi
 from gateway.api.ops import OpsApi, Readiness
+from gateway.api.quarantine import QuarantineApi
 from gateway.api.routes import Apis, table
 from gateway.api.sql import SqlApi
 from gateway.api.tokens import TokensApi
@@ -18,17 +23,39 @@ from gateway.buffer.buffer import Buffer
 from gateway.buffer.options import BufferOptions
 from gateway.catalog import Catalog, CatalogStore
 from gateway.clickhouse.client import Client, ClientOptions
+from gateway.clickhouse.errors import ServerError
 from gateway.clickhouse.inserter import ClickHouseInserter
-from gateway.config import Settings, WorkerIdentity, log_directory, orphan_directories
+from gateway.config import (
+    Settings,
+    WorkerIdentity,
+    log_directory,
+    orphan_directories,
+    place_of,
+    uploads_directory,
+)
+from gateway.control.analyze import AnalyzeControl
 from gateway.control.auto_create import AutoCreate
+from gateway.control.changes import DatasourceChanges
 from gateway.control.datasources import DatasourceControl
+from gateway.control.imports import ImportControl, ImportLimits
+from gateway.control.jobs import JobControl
+from gateway.control.oplog import OpsLogWriter, WatchedInserter
+from gateway.control.quarantine import QuarantineControl
+from gateway.control.rows import RowControl
+from gateway.control.service import Copied, JobsLog, ServiceTables, StorageLog
 from gateway.control.sources import SourceControl
 from gateway.control.tokens import TokenControl
 from gateway.core.clock import Clock
 from gateway.flush.flusher import Flusher, FlushOptions
+from gateway.imports import delete_rows, replay
+from gateway.imports import run as imports
 from gateway.ingest.jsonrows import JSON_SETTINGS, json_rows, needs_json_rows
 from gateway.ingest.service import IngestOptions, Ingestor, quarantine_refused
+from gateway.jobs import JobHandler, JobRunner, JobStore, RunnerOptions
+from gateway.outbound.address import parse_allow_list
+from gateway.outbound.fetch import Fetcher, FetchOptions
 from gateway.query.service import QueryLimits, QueryService
+from gateway.telemetry.oplog import OpsLog
 from gateway.wal import LogOptions
 from gateway.web.front import Front
 
@@ -52,6 +79,18 @@ class Worker:
     lane: Lane
     adopted: list[Lane]
     front: Front
+    oplog: OpsLogWriter
+
+
+@dataclass(slots=True)
+class JobWorker:
+    """Everything one process that does jobs consists of, made and not yet running."""
+
+    store: CatalogStore
+    catalog: Catalog
+    client: Client
+    runner: JobRunner
+    oplog: OpsLogWriter
 
 
 async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> Worker:
@@ -61,11 +100,17 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
         Unavailable: the metadata database does not answer.
         LogLocked: another process has this worker's log.
     """
-    store = await CatalogStore.open(database_url(settings), clock)
-    catalog = Catalog(store, clock)
-    await catalog.start()
-    client = Client(ClientOptions(identity.clickhouse_url or settings.clickhouse_url))
-    inserter = ClickHouseInserter(client, lambda *which: _locate(catalog, *which), JSON_SETTINGS)
+    store, catalog, client = await _opened(settings, identity, clock)
+    jobs = JobStore(store.database, clock)
+    ops = OpsLog(clock)
+    runner = _runner(settings, identity, jobs, _handlers(settings, catalog, store, client, clock, ops), clock)
+    await runner.take_over()
+    service = _service(ops, store, catalog, client, clock)
+    inserter = WatchedInserter(
+        ClickHouseInserter(client, lambda *which: _locate(catalog, *which), JSON_SETTINGS, store.was_dropped),
+        ops,
+        clock,
+    )
 
     def lane(directory: Path) -> Lane:
         buffer = Buffer.open(directory, _log_options(settings), _buffer_options(settings), clock)
@@ -85,23 +130,134 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
     adopted = [lane(path) for path in orphan_directories(settings.data_dir, identity.index, identity.count)]
     ingestor = Ingestor(own.buffer, IngestOptions(settings.hold_seconds_max, settings.wait_seconds_max), clock)
     authenticator = Authenticator(catalog, settings.secret.encode(), settings.admin_token or None)
-    control = DatasourceControl(catalog, store, client, settings.dedup_window)
+    may_change = settings.datasource_changes == "allowed"
+    control = DatasourceControl(catalog, store, client, settings.dedup_window, ops, may_change=may_change)
     apis = Apis(
         EventsApi(
             control,
-            AutoCreate(control, is_on=settings.auto_create),
+            AutoCreate(control, is_on=settings.auto_create and may_change),
             ingestor,
             _admission(settings, identity, clock),
             lambda which: label(catalog, which),
             lambda: catalog.snapshot,
         ),
         DatasourcesApi(control),
-        SqlApi(SourceControl(catalog), QueryService(client, _query_limits(settings))),
+        ImportsApi(
+            control,
+            ImportControl(
+                control,
+                client,
+                jobs,
+                runner,
+                _fetcher(settings, clock),
+                _import_limits(settings),
+                place_of(settings.data_dir),
+                clock,
+            ),
+            uploads_directory(settings.data_dir),
+        ),
+        AnalyzeApi(AnalyzeControl(_fetcher(settings, clock), clock), uploads_directory(settings.data_dir)),
+        DatasourceChangesApi(
+            control,
+            DatasourceChanges(control, catalog, store, ops, clock),
+            RowControl(control, delete_rows.RowDeleter(client, clock, ops), jobs, runner),
+        ),
+        QuarantineApi(QuarantineControl(control, catalog, client, jobs)),
+        SqlApi(service.sources, QueryService(client, _query_limits(settings))),
         TokensApi(TokenControl(catalog, store, authenticator)),
+        JobsApi(JobControl(jobs)),
         OpsApi(authenticator, lambda: readiness(own, catalog), settings.tokens_endpoint),
     )
     front = Front(table(apis, settings.body_bytes_max), authenticator, clock, cors=settings.cors)
-    return Worker(store, catalog, client, own, adopted, front)
+    return Worker(store, catalog, client, own, adopted, front, service.writer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Service:
+    """The service data sources: who writes them, and who finds them in a query."""
+
+    writer: OpsLogWriter
+    sources: SourceControl
+
+
+def _service(
+    ops: OpsLog, store: CatalogStore, catalog: Catalog, client: Client, clock: Clock, *, follows: bool = False
+) -> _Service:
+    """Return what writes and finds them; with `follows` also what nobody asks for is written: for the past."""
+    tables = ServiceTables(client)
+    jobs = JobsLog(store.database, catalog, tables, clock)
+    storage = StorageLog(client, catalog, tables, clock)
+    writer = OpsLogWriter(ops, catalog, tables, clock, *((jobs, storage) if follows else ()))
+    copied: dict[str, Copied] = {
+        "datasources_ops_log": writer,
+        "block_log": writer,
+        "jobs_log": jobs,
+        "datasources_storage": storage,
+    }
+    return _Service(writer, SourceControl(catalog, tables, copied))
+
+
+async def build_jobs(settings: Settings, identity: WorkerIdentity, clock: Clock) -> JobWorker:
+    """Return a process that does jobs, its catalog loaded.
+
+    Raises:
+        Unavailable: the metadata database does not answer.
+    """
+    store, catalog, client = await _opened(settings, identity, clock)
+    jobs = JobStore(store.database, clock)
+    ops = OpsLog(clock)
+    runner = _runner(settings, identity, jobs, _handlers(settings, catalog, store, client, clock, ops), clock)
+    return JobWorker(store, catalog, client, runner, _service(ops, store, catalog, client, clock, follows=True).writer)
+
+
+def _handlers(
+    settings: Settings, catalog: Catalog, store: CatalogStore, client: Client, clock: Clock, ops: OpsLog
+) -> dict[str, JobHandler]:
+    """Return the code of every kind of job."""
+    del store
+    options = imports.ImportOptions(
+        uploads_directory(settings.data_dir), settings.import_url_bytes_max, settings.import_unfolded_bytes_max
+    )
+    random = Random()  # noqa: S311  spreads retries
+    tools = imports.Importing(client, catalog, _fetcher(settings, clock), ops, options, clock, random)
+    return {
+        delete_rows.KIND: delete_rows.RowDeleter(client, clock, ops),
+        imports.KIND: imports.ImportHandler(tools),
+        replay.KIND: replay.ReplayHandler(replay.Replaying(client, catalog, ops, clock, random)),
+    }
+
+
+def _fetcher(settings: Settings, clock: Clock) -> Fetcher:
+    allow = parse_allow_list(settings.outbound_allow)
+    return Fetcher(FetchOptions(allow, seconds_max=settings.outbound_seconds_max), clock)
+
+
+def _import_limits(settings: Settings) -> ImportLimits:
+    return ImportLimits(
+        body_bytes_max=settings.import_body_bytes_max,
+        parquet_body_bytes_max=settings.import_parquet_body_bytes_max,
+        unfolded_bytes_max=settings.import_unfolded_bytes_max,
+        sync_bytes_max=settings.import_sync_bytes_max,
+        wait_seconds_max=settings.wait_seconds_max,
+    )
+
+
+def _runner(
+    settings: Settings, identity: WorkerIdentity, jobs: JobStore, handlers: dict[str, JobHandler], clock: Clock
+) -> JobRunner:
+    """Return what does jobs, in the loop of a job worker, or at once in a worker that answers HTTP."""
+    place = place_of(settings.data_dir)
+    options = RunnerOptions(owner=f"{place}:{identity.name}", place=place, concurrency=settings.worker_concurrency)
+    return JobRunner(
+        jobs, handlers, options, clock, lambda error: isinstance(error, ServerError) and error.code is None
+    )
+
+
+async def _opened(settings: Settings, identity: WorkerIdentity, clock: Clock) -> tuple[CatalogStore, Catalog, Client]:
+    store = await CatalogStore.open(database_url(settings), clock)
+    catalog = Catalog(store, clock)
+    await catalog.start()
+    return store, catalog, Client(ClientOptions(identity.clickhouse_url or settings.clickhouse_url))
 
 
 def readiness(lane: Lane, catalog: Catalog) -> Readiness:

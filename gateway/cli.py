@@ -18,6 +18,7 @@ from gateway import __version__
 from gateway.config import (
     DEFAULTS,
     SPECS,
+    WORKER_SETTINGS,
     ConfigurationError,
     Loaded,
     Settings,
@@ -53,6 +54,7 @@ examples:
   sluice serve                                          all in one, data in ./sluice-data
   sluice serve --port 8080 --workers 4 --host 0.0.0.0
   sluice serve --clickhouse-url http://default:secret@db:8123/
+  sluice worker --clickhouse-url http://…               one more process that does imports and other jobs
   SLUICE_CONFIG=/etc/sluice.toml sluice check-config    what would be used, and from where
   sluice log verify ./sluice-data                       can everything in the log be read?
 
@@ -118,6 +120,24 @@ def _serve_alone(settings: Settings) -> int:
         return _EXIT_FAILED
 
 
+def _worker(options: Mapping[str, str]) -> int:
+    """Do jobs, beside a `sluice serve` elsewhere or of this data directory."""
+    from gateway.supervisor.run import standalone  # noqa: PLC0415
+
+    settings = load(options).settings
+    if not settings.clickhouse_url:
+        raise ConfigurationError(
+            "clickhouse_url must say where ClickHouse answers: http://user:password@127.0.0.1:8123/. "
+            "With the embedded engine `sluice serve` does the jobs itself"
+        )
+    try:
+        identity = standalone(settings)
+    except OSError as error:
+        _complain(str(error))
+        return _EXIT_FAILED
+    return _run_job_worker(settings, identity)
+
+
 def _child() -> int:
     """Be what the supervisor says on standard input."""
     from gateway.supervisor.orders import Orders  # noqa: PLC0415
@@ -128,17 +148,14 @@ def _child() -> int:
         return _EXIT_FAILED
     orders = Orders.decode(line)
     if orders.identity is not None:
-        return _run_worker(orders.settings, orders.identity)
+        run = _run_job_worker if orders.identity.role == "jobs" else _run_worker
+        return run(orders.settings, orders.identity)
     return _run_engine(orders.settings, is_supervised=True)
 
 
 def _run_worker(settings: Settings, identity: WorkerIdentity) -> int:
-    """Be the worker `identity`."""
-    _configure_logs(settings, identity.clickhouse_url, role="worker", worker=identity.index)
-    try:
-        metrics.start(identity.metrics_directory, identity.name)
-    except OSError as error:  # a full disk costs the metrics, not the start: draining may be what frees it
-        _logger.warning("metrics.not_shared", reason=str(error))
+    """Be the worker `identity`, which answers HTTP."""
+    _configure_worker(settings, identity)
     metrics.log_policy_info.labels(settings.log_sync).set(1)
 
     def run() -> int:
@@ -147,6 +164,26 @@ def _run_worker(settings: Settings, identity: WorkerIdentity) -> int:
         return run_worker(settings, identity)
 
     return _guarded(run)
+
+
+def _run_job_worker(settings: Settings, identity: WorkerIdentity) -> int:
+    """Be the worker `identity`, which does jobs."""
+    _configure_worker(settings, identity)
+
+    def run() -> int:
+        from gateway.worker import run_job_worker  # noqa: PLC0415
+
+        return run_job_worker(settings, identity)
+
+    return _guarded(run)
+
+
+def _configure_worker(settings: Settings, identity: WorkerIdentity) -> None:
+    _configure_logs(settings, identity.clickhouse_url, role=identity.role, worker=identity.index)
+    try:
+        metrics.start(identity.metrics_directory, identity.name)
+    except OSError as error:  # a full disk costs the metrics, not the start: draining may be what frees it
+        _logger.warning("metrics.not_shared", reason=str(error))
 
 
 def _guarded(run: Callable[[], int]) -> int:
@@ -295,6 +332,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add(commands, "serve", _serve, "Serve: supervisor, embedded engine and workers.", SPECS)
+    _add(commands, "worker", _worker, "Do jobs: imports, deletes, copies. As many as you like.", WORKER_SETTINGS)
     _add(commands, "engine", _engine, "Run the embedded engine alone, for workers elsewhere.", _ENGINE_SETTINGS)
     _add(commands, "check-config", _check_config, "Show the settings that would be used, secrets hidden.", SPECS)
     log = commands.add_parser("log", help="Look into the write-ahead log; changes nothing.", allow_abbrev=False)

@@ -8,12 +8,8 @@ What is still in the log when it closes is sent by the next start. A second sign
 
 import asyncio
 import gc
-import os
 import shutil
-import signal
-import sys
 from collections import Counter
-from importlib.abc import MetaPathFinder
 from typing import Final
 
 import pyarrow as pa
@@ -23,7 +19,8 @@ from gateway.bootstrap import Lane, Worker, build, label
 from gateway.config import Settings, WorkerIdentity
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.memory import keep_freed
-from gateway.core.parent import say_ready, when_parent_is_gone
+from gateway.core.parent import say_ready
+from gateway.core.process import Stopping, hide_pandas
 from gateway.telemetry import metrics
 from gateway.telemetry.logs import get_logger
 from gateway.web.listen import bind, http_server
@@ -37,7 +34,7 @@ _ORPHAN_SECONDS: Final = 1.0
 def run_worker(settings: Settings, identity: WorkerIdentity) -> int:
     """Serve until a signal, or until whoever started us goes away; return the exit code."""
     keep_freed()
-    sys.meta_path.insert(0, _NoPandas())
+    hide_pandas()
     pa.array([1])
     return uvloop.run(_serve(settings, identity, SystemClock()))
 
@@ -45,9 +42,10 @@ def run_worker(settings: Settings, identity: WorkerIdentity) -> int:
 async def _serve(settings: Settings, identity: WorkerIdentity, clock: Clock) -> int:
     worker = await build(settings, identity, clock)
     _report_recovery(worker, identity)
-    stopping = _Stopping(identity.exit_when_stdin_closes)
+    stopping = Stopping(has_parent=identity.exit_when_stdin_closes)
     async with asyncio.TaskGroup() as group:
         background = [group.create_task(worker.catalog.run()), group.create_task(_gauges(worker, clock))]
+        background.append(group.create_task(worker.oplog.run()))
         flushing = [group.create_task(_flush(lane)) for lane in (worker.lane, *worker.adopted)]
         adopting = [group.create_task(_dissolve(lane, clock)) for lane in worker.adopted]
         server = http_server(worker.front, worker.front.express)
@@ -68,6 +66,7 @@ async def _serve(settings: Settings, identity: WorkerIdentity, clock: Clock) -> 
         server.pre_shutdown()
         await server.shutdown(timeout=seconds / 2)
         await _drain(worker, clock, deadline)
+        await worker.oplog.drain(deadline - clock.monotonic())
         for task in (*background, *flushing, *adopting):
             task.cancel()
     for lane in (worker.lane, *worker.adopted):
@@ -146,42 +145,3 @@ def _report_recovery(worker: Worker, identity: WorkerIdentity) -> None:
             # been accepted.
             for datasource, rows in buffer.pending_rows.items():
                 metrics.accepted_rows.labels(label(worker.catalog, datasource)).inc(rows)
-
-
-class _NoPandas(MetaPathFinder):
-    """Says that there is no pandas.
-
-    Arrow looks for it at its first conversion, and the embedded engine brings it along: half a second and 60 MB
-    in the middle of a request, for nothing.
-    """
-
-    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
-        del path, target
-        if fullname == "pandas":
-            raise ModuleNotFoundError("No module named 'pandas'", name="pandas")
-
-
-class _Stopping:
-    """Why and when to stop: a signal, or the end of stdin: the parent is gone. A second signal ends at once."""
-
-    def __init__(self, has_parent: bool) -> None:
-        self.is_orphan = False
-        self._event = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._signalled)
-        if has_parent:
-            when_parent_is_gone(self._orphaned)
-
-    async def wait(self) -> None:
-        """Return when it is time to stop."""
-        await self._event.wait()
-
-    def _signalled(self) -> None:
-        if self._event.is_set():
-            os._exit(1)
-        self._event.set()
-
-    def _orphaned(self) -> None:
-        self.is_orphan = True
-        self._event.set()

@@ -27,7 +27,7 @@ class SqlApi:
         params, sql = await _query(request)
         if not sql.strip():
             raise InvalidRequest("The 'q' parameter is required: one SELECT")
-        resolve = await self._sources.resolver(request.who)
+        resolve = await self._sources.resolver(request.who, sql)
         answer = await self._queries.run(
             sql, resolve, _output(params), query_id=request.id, default_format=_default_format(request)
         )

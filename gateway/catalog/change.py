@@ -171,6 +171,7 @@ class Change:
     ) -> Datasource:
         """Change what a data source is; None keeps what is. Its `version` grows by one.
 
+        With nothing to change it is a claim: who decided on an earlier version cannot carry it out any more.
         `from_version` is the version the caller looked at when it decided what to alter.
 
         Raises:
@@ -180,13 +181,14 @@ class Change:
         old = rows.datasource_of(await self._row(tables.datasources, datasource_id, "Data Source"))
         if old.version != from_version:
             raise Conflict(f'Data Source "{old.name}" was altered at the same time; look again and repeat it')
+        is_claim = schema_text is None and engine_options is None and indexes is None
         new = replace(
             old,
             schema_text=old.schema_text if schema_text is None else schema_text,
             engine_options=old.engine_options if engine_options is None else engine_options,
             indexes=old.indexes if indexes is None else indexes,
             version=old.version + 1,
-            updated_at=self._now,
+            updated_at=old.updated_at if is_claim else self._now,
         )
         await self._update(tables.datasources, rows.row_of_datasource(new))
         return new
@@ -200,7 +202,35 @@ class Change:
         await self._row(tables.datasources, datasource_id, "Data Source")
         await self._delete(tables.datasources, datasource_id)
 
+    async def exchange_datasources(self, one_id: str, other_id: str) -> tuple[Datasource, Datasource]:
+        """Give two data sources of a workspace each other's names; return them in the order of the arguments.
+
+        Raises:
+            NotFound: one of them does not exist.
+        """
+        one = rows.datasource_of(await self._row(tables.datasources, one_id, "Data Source"))
+        other = rows.datasource_of(await self._row(tables.datasources, other_id, "Data Source"))
+        # Names are unique at every moment of the transaction: the first gets its id for a while, which is no name.
+        for each in (
+            replace(one, name=one.id),
+            renamed_other := replace(other, name=one.name, updated_at=self._now),
+            renamed_one := replace(one, name=other.name, updated_at=self._now),
+        ):
+            await self._update(tables.datasources, rows.row_of_datasource(each))
+        return renamed_one, renamed_other
+
     # Tokens
+
+    async def find_token(self, workspace_id: str, name: str) -> Token | None:
+        """Return the token of this name in a workspace, or None."""
+        column = tables.tokens.c
+        row = await self._find(select(tables.tokens).where(column.workspace_id == workspace_id, column.name == name))
+        return None if row is None else rows.token_of(row)
+
+    async def tokens_of(self, workspace_id: str) -> list[Token]:
+        """Return the tokens of a workspace."""
+        query = select(tables.tokens).where(tables.tokens.c.workspace_id == workspace_id)
+        return await self._transaction.each(query, rows.token_reader())
 
     async def create_token(
         self,

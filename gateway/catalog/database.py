@@ -14,11 +14,27 @@ hears of it, because a driver cut off in the middle leaves its connection behind
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Executable, Row, Select, event, func, insert, inspect, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Double,
+    Executable,
+    Row,
+    Select,
+    cast,
+    event,
+    extract,
+    func,
+    insert,
+    inspect,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -62,10 +78,10 @@ class Database:
         self._engine = _sqlite_engine(self._url) if self._is_sqlite else _postgresql_engine(self._url)
 
     async def prepare(self) -> None:
-        """Create the tables if there are none. Many processes may do so at the same time.
+        """Create the tables if there are none, or those an older version had not. Many processes may do so at once.
 
         Raises:
-            IncompatibleCatalog: there are tables, of another layout.
+            IncompatibleCatalog: there are tables, of a layout this version does not know.
             Unavailable: the database does not answer.
         """
         if self._is_sqlite:
@@ -73,7 +89,7 @@ class Database:
         async with self._transaction(writes=True) as transaction:
             if not self._is_sqlite:
                 await transaction.execute(select(func.pg_advisory_xact_lock(_CREATION_LOCK)))
-            await transaction.run(_create_once)
+            await transaction.run(_bring_up_to_date)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator["Transaction"]:
@@ -92,6 +108,24 @@ class Database:
             row = await transaction.first(bump.returning(tables.catalog_version.c.version))
             assert row is not None
             yield transaction, row.version
+
+    @asynccontextmanager
+    async def writing_uncounted(self) -> AsyncIterator["Transaction"]:
+        """Give a transaction for tables that no snapshot holds: after it nobody has to look at the catalog again.
+
+        On PostgreSQL such transactions run beside each other: lock the rows that are read to be written.
+        """
+        async with self._transaction(writes=True) as transaction:
+            yield transaction
+
+    def now(self) -> ColumnElement[float]:
+        """Return the moment as an expression, by the clock that all who use this database share.
+
+        The server's, for processes on several machines; this machine's for SQLite, which is a file of it.
+        """
+        if self._is_sqlite:
+            return literal(self._clock.now(), Double)
+        return cast(extract("epoch", func.clock_timestamp()), Double)
 
     async def aclose(self) -> None:
         """Close every connection. Safe twice."""
@@ -143,6 +177,10 @@ class Transaction:
     async def first(self, statement: Executable) -> Row[Any] | None:
         """Return the first row, or None."""
         return (await _whole(self._connection.execute(statement))).first()
+
+    async def all(self, statement: Executable) -> Sequence[Row[Any]]:
+        """Return the rows of a statement that has few."""
+        return (await _whole(self._connection.execute(statement))).all()
 
     async def each(self, query: Select[Any], model_of: Callable[[Any], _Model]) -> list[_Model]:
         """Return what `model_of` makes of each row."""
@@ -241,13 +279,20 @@ def _postgresql_engine(url: URL) -> AsyncEngine:
     )
 
 
-def _create_once(connection: Connection) -> None:
+def _bring_up_to_date(connection: Connection) -> None:
     if not inspect(connection).has_table(tables.catalog_schema.name):
         tables.metadata.create_all(connection, checkfirst=False)
         connection.execute(insert(tables.catalog_schema).values(version=tables.SCHEMA_VERSION))
         connection.execute(insert(tables.catalog_version).values(version=0))
     found = connection.execute(select(tables.catalog_schema.c.version)).scalar_one()
-    if found != tables.SCHEMA_VERSION:
+    version = found
+    while version in tables.UPGRADES:
+        tables.metadata.create_all(connection, tables.UPGRADES[version], checkfirst=False)
+        version += 1
+    if version != tables.SCHEMA_VERSION:
         raise IncompatibleCatalog(
-            f"The metadata database has layout {found}, this version knows layout {tables.SCHEMA_VERSION}"
+            f"The metadata database has layout {found}, this version knows layouts up to {tables.SCHEMA_VERSION}: "
+            "start the version of the gateway that made it, or a later one"
         )
+    if version != found:
+        connection.execute(update(tables.catalog_schema).values(version=version))

@@ -53,6 +53,11 @@ class CatalogStore:
             raise
         return store
 
+    @property
+    def database(self) -> Database:
+        """The database, for what lies in it beside the catalog; the store owns it."""
+        return self._database
+
     @asynccontextmanager
     async def change(self) -> AsyncIterator[Change]:
         """Give a `Change`: what it did happens when the block ends, and not at all if the block raises.
@@ -104,6 +109,16 @@ class CatalogStore:
     async def get_datasource(self, datasource_id: str) -> Datasource | None:
         """Return a data source, or None."""
         return await self._one(tables.datasources, rows.datasource_of, datasource_id)
+
+    async def was_dropped(self, datasource_id: str) -> bool:
+        """Return whether this data source is known to have been dropped; of one that never was, it is not.
+
+        It is forgotten after some thousand later changes.
+        """
+        stones = tables.catalog_tombstones
+        query = select(stones).where(stones.c.id == datasource_id, stones.c.kind == tables.datasources.name)
+        async with self._database.reading() as transaction:
+            return await transaction.first(query) is not None
 
     async def list_datasources(self, workspace_id: str) -> list[Datasource]:
         """Return the data sources of a workspace, in the order of their names."""

@@ -6,16 +6,18 @@
     datasources         │ each row carries `changed_version`, the count at its last change
     tokens              ┘
     catalog_tombstones  what was dropped, and at which count
+    jobs                work under way and done; no snapshot holds them, so they carry no count
 
-**Invariant:** every transaction that writes begins by raising `catalog_version`. On PostgreSQL that holds the lock of
-its one row until the commit, on SQLite the transaction holds the write lock anyway. So changes are serial, counts are
-given in the order of commits, and a reader that knows count n misses nothing by asking for `changed_version > n`.
+**Invariant:** every transaction that writes begins by raising `catalog_version`, but for those to `jobs`. On PostgreSQL
+that holds the lock of its one row until the commit, on SQLite the transaction holds the write lock anyway. So changes
+are serial, counts are given in the order of commits, and a reader that knows count n misses nothing by asking for
+`changed_version > n`.
 
 Only portable types: text, big integers, double precision. Lists and mappings are JSON text: nothing is searched in
 them. Nothing here is secret: tokens are signed, not stored, and the signing secret is elsewhere.
 
-The layout has a version, and `Database.prepare` refuses one it does not know. A migration tool takes over from there:
-it stamps a database of version 1 as its base revision. Changing anything below changes a format.
+The layout has a version. `Database.prepare` brings an older one up to date, by the steps of `UPGRADES`, and refuses one
+it does not know. Changing anything below changes a format: it takes a new version, and a step.
 """
 
 from typing import Final
@@ -33,7 +35,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 # A reader further behind than this loads everything anew, so older tombstones can go. A worker polls twice a second:
 # it is behind this far only after it could not reach the database for long.
@@ -117,3 +119,43 @@ catalog_tombstones = Table(
     Column("kind", Text, nullable=False),
     _changed_version(),
 )
+
+# Beside the columns of `jobs.models.Job`:
+#   lease   the text that whoever works on the job proves it with; '' if nobody does
+#   due_at  from when on it may be taken: since it was made, after a back-off, when the lease runs out; NULL: never
+#           again, it ended and what it left is removed
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _workspace_id(),
+    Column("kind", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("token_id", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("datasource_id", Text, nullable=False),
+    Column("datasource_name", Text, nullable=False),
+    Column("pipe_id", Text, nullable=False),
+    Column("pipe_name", Text, nullable=False),
+    Column("spec", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("shown", Text, nullable=False),
+    Column("shown_first", Text, nullable=False),
+    Column("progress", Double, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("errors", Text, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("attempts", BigInteger, nullable=False),
+    Column("failures", BigInteger, nullable=False),
+    Column("lease", Text, nullable=False),
+    Column("due_at", Double, index=True),
+    Column("created_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("updated_at", Double, nullable=False),
+)
+
+# Who waits is asked for several times a second, by every worker; lists are of one workspace, newest first.
+Index("ix_jobs_listed", jobs.c.workspace_id, jobs.c.created_at)
+
+# Version → the tables that the next one brought.
+UPGRADES: Final = {1: (jobs,)}

@@ -1,9 +1,13 @@
-"""DDL: the statements that make the tables of a data source. Pure: names and parsed schemas in, SQL out."""
+"""DDL: the statements that make, change and empty the tables of a data source.
 
+Pure: names, parsed schemas and fenced conditions in, SQL out.
+"""
+
+from collections.abc import Iterable
 from typing import Final
 
 from gateway.schema.datafile import Datafile
-from gateway.schema.names import quote_identifier
+from gateway.schema.names import quote_identifier, quote_string
 
 # `fsync_*`: an insert that ClickHouse confirmed is forgotten by our log, so it must survive a power loss there.
 _DURABLE: Final = {"fsync_after_insert": 1, "fsync_part_directory": 1}
@@ -16,12 +20,64 @@ def create_database(database: str) -> str:
 
 def create_table(database: str, table: str, wanted: Datafile, dedup_window: int) -> str:
     """Return the statement that makes a table which remembers the deduplication tokens of `dedup_window` inserts."""
-    name = f"{quote_identifier(database)}.{quote_identifier(table)}"
     inside = wanted.schema.ddl(index.ddl() for index in wanted.indexes)
     settings = {**_DURABLE, "non_replicated_deduplication_window": dedup_window}
-    return f"CREATE TABLE IF NOT EXISTS {name} ({inside}) {wanted.engine.clause(wanted.schema, settings)}"
+    engine = wanted.engine.clause(wanted.schema, settings)
+    return f"CREATE TABLE IF NOT EXISTS {_place(database, table)} ({inside}) {engine}"
 
 
 def drop_table(database: str, table: str) -> str:
     """Return the statement that drops a table, at once."""
-    return f"DROP TABLE IF EXISTS {quote_identifier(database)}.{quote_identifier(table)} SYNC"
+    return f"DROP TABLE IF EXISTS {_place(database, table)} SYNC"
+
+
+def alter_table(database: str, table: str, operations: Iterable[str]) -> str:
+    """Return the statement that changes a table: by all of `operations`, or by none."""
+    return f"ALTER TABLE {_place(database, table)} {', '.join(operations)}"
+
+
+def drop_columns(names: Iterable[str]) -> list[str]:
+    """Return operations for `alter_table`."""
+    return [f"DROP COLUMN {quote_identifier(name)}" for name in names]
+
+
+def truncate_table(database: str, table: str) -> str:
+    """Return the statement that deletes all rows of a table, at once."""
+    return f"TRUNCATE TABLE {_place(database, table)} SYNC"
+
+
+def count_rows(database: str, table: str, condition: str) -> str:
+    """Return the query for how many rows meet `condition`, which has passed the fence."""
+    return f"SELECT count() FROM {_place(database, table)} WHERE {condition}"  # noqa: S608  it has passed the fence
+
+
+def count_each(database: str, tables: Iterable[str]) -> str:
+    """Return the query for how many rows each of `tables` has, one row for a table: its name and the number."""
+    counts = (f"SELECT {quote_string(table)}, count() FROM {_place(database, table)}" for table in tables)  # noqa: S608
+    return " UNION ALL ".join(counts)
+
+
+def delete_rows(database: str, table: str, condition: str, *, partition_id: str, is_lightweight: bool) -> str:
+    """Return the statement that deletes the rows which meet `condition`.
+
+    Args:
+        database: of the table.
+        table: the table.
+        condition: it has passed the fence.
+        partition_id: only there; "" for everywhere.
+        is_lightweight: mark the rows as deleted, rather than write the parts they are in anew.
+    """
+    inside = f" IN PARTITION ID {quote_string(partition_id)}" if partition_id else ""
+    if is_lightweight:
+        return f"DELETE FROM {_place(database, table)}{inside} WHERE {condition}"  # noqa: S608  it has passed the fence
+    return f"ALTER TABLE {_place(database, table)} DELETE{inside} WHERE {condition}"
+
+
+def kill_mutation(database: str, table: str, mutation: str) -> str:
+    """Return the statement that ends a mutation before it is done."""
+    where = f"database = {quote_string(database)} AND table = {quote_string(table)}"
+    return f"KILL MUTATION WHERE {where} AND mutation_id = {quote_string(mutation)}"
+
+
+def _place(database: str, table: str) -> str:
+    return f"{quote_identifier(database)}.{quote_identifier(table)}"

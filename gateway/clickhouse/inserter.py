@@ -1,9 +1,14 @@
 """Inserter: a batch into its table, once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol
 
+import structlog
+
 from gateway.clickhouse.errors import ServerError
+from gateway.core.errors import Unavailable
+
+_log = structlog.get_logger(__name__)
 
 
 class InsertClient(Protocol):
@@ -35,16 +40,33 @@ SETTINGS: Final[dict[str, object]] = {
 Locate = Callable[[str, bool], tuple[str, str] | None]
 """Data source id, and whether its quarantine is meant → database and table now; None if it is not known."""
 
+WasDropped = Callable[[str], Awaitable[bool]]
+"""Data source id → whether it is known for certain that somebody dropped it. Raises Unavailable."""
+
 _UNKNOWN_TABLE: Final = 60
 
 
 class ClickHouseInserter:
     """Satisfies `flush.Inserter`."""
 
-    def __init__(self, client: InsertClient, locate: Locate, json_settings: Mapping[str, object] | None = None) -> None:
-        """Insert through `client`; `json_settings` are what rows in JSON need beside `SETTINGS`."""
+    def __init__(
+        self,
+        client: InsertClient,
+        locate: Locate,
+        json_settings: Mapping[str, object] | None = None,
+        was_dropped: WasDropped | None = None,
+    ) -> None:
+        """Insert through `client`.
+
+        Args:
+            client: see there.
+            locate: finds the table.
+            json_settings: what rows in JSON need beside `SETTINGS`.
+            was_dropped: rows of a data source that was dropped go with it; without this they wait for ever.
+        """
         self._client = client
         self._locate = locate
+        self._was_dropped = was_dropped
         self._json_settings = json_settings or {}
 
     async def insert(
@@ -59,7 +81,18 @@ class ClickHouseInserter:
     ) -> None:
         """See `flush.Inserter.insert`."""
         place = self._locate(datasource_id, quarantine)
+        if place is None and await self._is_gone(datasource_id):
+            _log.info("insert.dropped", datasource=datasource_id, reason="its data source was dropped", bytes=len(body))
+            return
         if place is None:
             raise ServerError(f"data source {datasource_id} is not known", _UNKNOWN_TABLE)
         settings = {**SETTINGS, **(self._json_settings if is_json else {}), "insert_deduplication_token": token}
         await self._client.insert(*place, columns, body, settings, "JSONEachRow" if is_json else "ArrowStream")
+
+    async def _is_gone(self, datasource_id: str) -> bool:
+        if self._was_dropped is None:
+            return False
+        try:
+            return await self._was_dropped(datasource_id)
+        except Unavailable as error:
+            raise ServerError(str(error), _UNKNOWN_TABLE) from error

@@ -6,14 +6,17 @@ from gateway.config.layout import (
     log_directory,
     metrics_directory,
     orphan_directories,
+    place_of,
+    uploads_directory,
     with_secret,
 )
 from gateway.config.reader import ConfigurationError, Loaded, clickhouse_address, load
-from gateway.config.settings import DEFAULTS, SPECS, Settings, Spec, flag, format_value, variable
+from gateway.config.settings import DEFAULTS, SPECS, WORKER_SETTINGS, Settings, Spec, flag, format_value, variable
 
 __all__ = [
     "DEFAULTS",
     "SPECS",
+    "WORKER_SETTINGS",
     "ConfigurationError",
     "Loaded",
     "Settings",
@@ -27,6 +30,8 @@ __all__ = [
     "log_directory",
     "metrics_directory",
     "orphan_directories",
+    "place_of",
+    "uploads_directory",
     "variable",
     "with_secret",
 ]

@@ -3,9 +3,12 @@
 data_dir/
 ├── lock                 held by the processes of one run; names the supervisor
 ├── secret               signs the tokens, mode 0600
+├── place                names this directory, among others that share a database
 ├── metadata.db          data sources, tokens, pipes, jobs
 ├── log/worker-<i>/      the write-ahead log of worker i
+├── uploads/             files of imports, until these have ended
 ├── engine/              the tables of the embedded engine
+├── run/worker-<i>.lock  held by the i-th `sluice worker` that uses this directory
 └── run/metrics/         metrics of the processes of this run
 """
 
@@ -13,6 +16,7 @@ import os
 import secrets
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from gateway.config.settings import Settings
 
@@ -21,6 +25,7 @@ from gateway.config.settings import Settings
 class WorkerIdentity:
     """Which worker of how many this process is, and what its supervisor told it."""
 
+    role: Literal["worker", "jobs", "standalone"] = "worker"  # answers HTTP; does jobs; does them without a supervisor
     index: int = 0
     count: int = 1
     generation: int = 0  # how often this worker was started before, in this run
@@ -31,7 +36,7 @@ class WorkerIdentity:
     @property
     def name(self) -> str:
         """Return what logs and metrics call it."""
-        return f"worker-{self.index}"
+        return f"{self.role}-{self.index}"
 
 
 def with_secret(settings: Settings) -> Settings:
@@ -44,13 +49,26 @@ def with_secret(settings: Settings) -> Settings:
     """
     if settings.secret:
         return settings
-    path = settings.data_dir / "secret"
+    return replace(settings, secret=_made_once(settings.data_dir / "secret", secrets.token_urlsafe(48)))
+
+
+def place_of(data_dir: Path) -> str:
+    """Return the name of `data_dir`, made on first use: no other directory has it, and a move does not change it.
+
+    Raises:
+        OSError: it can be neither read nor made.
+    """
+    return _made_once(data_dir / "place", secrets.token_hex(8))
+
+
+def _made_once(path: Path, text: str) -> str:
+    """Return what is in the file `path`; `text` if it is not there yet, and then it is."""
     if not path.exists():
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-        mine = path.with_name(f"secret.{secrets.token_hex(4)}.new")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mine = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
         descriptor = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(48) + "\n")
+            file.write(text + "\n")
             file.flush()
             os.fsync(descriptor)
         try:
@@ -58,7 +76,7 @@ def with_secret(settings: Settings) -> Settings:
         except FileExistsError:
             pass
         mine.unlink()
-    return replace(settings, secret=path.read_text(encoding="ascii").strip())
+    return path.read_text(encoding="ascii").strip()
 
 
 def log_directory(data_dir: Path, index: int) -> Path:
@@ -71,6 +89,11 @@ def orphan_directories(data_dir: Path, index: int, count: int) -> list[Path]:
     names = (path.name.removeprefix("worker-") for path in (data_dir / "log").glob("worker-*") if path.is_dir())
     found = (int(name) for name in names if name.isdecimal())
     return [log_directory(data_dir, other) for other in sorted(found) if other >= count and other % count == index]
+
+
+def uploads_directory(data_dir: Path) -> Path:
+    """Return where the files of imports are, as long as they are needed."""
+    return data_dir / "uploads"
 
 
 def metrics_directory(data_dir: Path) -> Path:

@@ -19,6 +19,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from gateway.config.settings import DEFAULTS, PREFIX, SPECS, Settings, Spec, flag, format_value, variable
 from gateway.core.units import parse_boolean, parse_duration, parse_size
+from gateway.outbound.address import parse_allow_list
 
 _CONFIG: Final = "SLUICE_CONFIG"
 _SECRET_CHARACTERS_MIN: Final = 32
@@ -184,6 +185,10 @@ def _clashes(settings: Settings) -> Iterator[str]:
         yield "database_url must begin with sqlite+aiosqlite: or postgresql+asyncpg:"
     if settings.database_url.startswith("postgresql") and not settings.secret:
         yield "secret must be set when database_url is PostgreSQL, to the same on every node that uses it"
+    try:
+        parse_allow_list(settings.outbound_allow)
+    except ValueError as error:
+        yield f"outbound_allow {error}"
     yield from _clickhouse_clashes(settings)
 
 

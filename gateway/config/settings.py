@@ -18,6 +18,7 @@ PREFIX: Final = "SLUICE_"
 _INSERT_ROWS_MAX: Final = 1_048_449
 
 Role = Literal["all", "api"]
+DatasourceChanges = Literal["allowed", "deployments"]
 TokensEndpoint = Literal["loopback", "on", "off"]
 LogSync = Literal["fsync", "os", "memory"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -138,6 +139,12 @@ class Settings:
         "Let events to an unknown data source create it, if the token may create.",
         default=False,
     )
+    datasource_changes: DatasourceChanges = _choice(
+        "Tokens and metadata",
+        "allowed",
+        DatasourceChanges,
+        "deployments: the API makes, alters and drops no data source (403), as Tinybird Forward; rows come and go.",
+    )
 
     clickhouse_url: str = _text(
         "ClickHouse",
@@ -183,6 +190,48 @@ class Settings:
         "Batches", "2s", "Longest that a request is held for room in the buffer before it is refused, 503.", most="60s"
     )
 
+    outbound_allow: str = _text(
+        "Outbound",
+        "",
+        "What may be fetched from although it is not on the public internet: host, host:port, address, network (CIDR); "
+        "separated by commas.",
+        default_text="nothing",
+    )
+    outbound_seconds_max: float = _duration(
+        "Outbound", "1h", "Longest that a download from the URL of an import may take.", least="1s", most="24h"
+    )
+    import_url_bytes_max: int = _size(
+        "Outbound", "10GB", "Largest file that is imported from a URL, as it comes.", least="1kB"
+    )
+
+    import_body_bytes_max: int = _size(
+        "Imports",
+        "500MB",
+        "Largest file in the body of a request, CSV or NDJSON, as it comes; above it: 413.",
+        least="1kB",
+    )
+    import_parquet_body_bytes_max: int = _size(
+        "Imports", "50MB", "Largest Parquet file in the body of a request; above it: 413.", least="1kB"
+    )
+    import_unfolded_bytes_max: int = _size(
+        "Imports", "32GB", "Largest file that is imported, decompressed.", least="1kB"
+    )
+    import_sync_bytes_max: int = _size(
+        "Imports",
+        "8MiB",
+        "Largest file that is imported while the client waits; larger ones are left to a worker.",
+        least="0",
+    )
+
+    job_workers: int = _integer(
+        "Jobs",
+        1,
+        "Processes that do imports, deletes and other jobs; 0: none here, `sluice worker` does them.",
+        least=0,
+        most=64,
+    )
+    worker_concurrency: int = _integer("Jobs", 2, "Jobs that one of them does at once.", most=64)
+
     log_level: LogLevel = _choice("Logging", "info", LogLevel, "The least important message that is written to stderr.")
     log_format: LogFormat = _choice(
         "Logging", "auto", LogFormat, "One JSON object a line, or text for people; auto: text on a terminal."
@@ -191,6 +240,15 @@ class Settings:
 
 SPECS: Final[Mapping[str, Spec]] = {field.name: field.metadata["spec"] for field in fields(Settings)}
 DEFAULTS: Final = Settings()
+
+# What a process has a use for that answers no HTTP and starts no others.
+WORKER_SETTINGS: Final = tuple(
+    name
+    for name, spec in SPECS.items()
+    if (spec.group in {"Outbound", "Imports", "Jobs", "Logging"} or name.startswith("clickhouse_"))
+    and name not in {"import_body_bytes_max", "import_parquet_body_bytes_max", "import_sync_bytes_max", "job_workers"}
+    or name in {"data_dir", "drain_seconds_max", "secret", "database_url"}
+)
 
 
 def flag(name: str) -> str:

@@ -4,44 +4,47 @@ A data source is two tables in ClickHouse, one for what fits and one for what do
 tables come first: the catalog never names a table that is not there.
 """
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from gateway.auth.principal import Principal
 from gateway.auth.scopes import Action, forbidden
 from gateway.catalog import Catalog, CatalogStore, Datasource, Definition, Workspace
-from gateway.clickhouse import ddl
 from gateway.clickhouse.client import Client
-from gateway.clickhouse.errors import ServerError
-from gateway.core.errors import Conflict, GatewayError, InvalidRequest, NotFound, Unavailable
+from gateway.control.datasource_tokens import check_may_grant, grant, granted
+from gateway.control.describe import Statistics, described, detail, list_item
+from gateway.control.tables import Tables
+from gateway.core.errors import Conflict, Forbidden, GatewayError, InvalidRequest, NotFound
 from gateway.core.ids import datasource_id
 from gateway.ingest.fit import Fitter
-from gateway.schema.columns import CREATE_SETTINGS, parse_schema
+from gateway.schema.columns import parse_schema
 from gateway.schema.datafile import Datafile, render_datafile
 from gateway.schema.engines import parse_engine
-from gateway.schema.indexes import Index, parse_indexes
-from gateway.schema.names import QUARANTINE_SUFFIX, check_resource_name
-from gateway.schema.quarantine import QUARANTINE_ENGINE, quarantine_schema
+from gateway.schema.names import check_resource_name
+from gateway.telemetry.oplog import Operation, OpsLog
 
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """How much is in a data source."""
-
-    rows: int = 0
-    bytes: int = 0
-    quarantined_rows: int = 0
+# Tinybird's own words: its clients look for them.
+ONLY_BY_DEPLOYMENT: Final = "Adding or modifying data sources to this workspace can only be done via deployments"
 
 
 class DatasourceControl:
     """See the module. One per worker; the catalog's store serialises the changes of all workers."""
 
-    def __init__(self, catalog: Catalog, store: CatalogStore, client: Client, dedup_window: int) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        store: CatalogStore,
+        client: Client,
+        dedup_window: int,
+        ops: OpsLog,
+        *,
+        may_change: bool = True,
+    ) -> None:
+        """Make and find data sources; without `may_change` none is made, changed or dropped but by deployments."""
         self._catalog = catalog
         self._store = store
-        self._client = client
-        self._dedup_window = dedup_window
+        self._ops = ops
+        self._may_change = may_change
+        self.tables: Final = Tables(client, dedup_window)
 
     async def find(self, principal: Principal, name_or_id: str, action: Action) -> Datasource:
         """Return a data source on which `principal` may do `action`.
@@ -91,16 +94,15 @@ class DatasourceControl:
             Unavailable: ClickHouse or the metadata database does not answer.
         """
         principal.require(Action.DATASOURCE_CREATE)
+        self.check_may_change()
         check_resource_name(name, "Data Source")
-        Fitter(wanted.schema)  # a type that events cannot fill is refused now, not at the first event
-        parse_engine(
-            wanted.engine.options(), parse_schema(wanted.schema.sql_schema())
-        )  # what is kept can be read again
-        workspace = self._workspace(principal)
+        check_makeable(wanted)
+        check_may_grant(principal, wanted.tokens)
+        workspace = self.workspace(principal)
         if self._catalog.snapshot.datasource(workspace.id, name) is not None:
             raise Conflict(f'Data Source "{name}" already exists')
         new_id = datasource_id()
-        await self._run(self._tables(workspace.database, new_id, wanted), workspace, new_id, name)
+        await self.tables.create(workspace, new_id, name, wanted)
         definition = Definition(
             name,
             wanted.schema.sql_schema(),
@@ -113,20 +115,41 @@ class DatasourceControl:
         try:
             async with self._store.change() as change:
                 made = await change.create_datasource(workspace.id, definition, new_id)
+                await grant(change, made, wanted.tokens)
         except GatewayError:
-            await self._drop_tables(workspace, new_id)
+            await self.tables.drop(workspace, new_id)
             raise
         await self._catalog.refresh()
+        self._ops.record(
+            Operation(
+                event_type="create",
+                workspace_id=workspace.id,
+                datasource_id=made.id,
+                datasource_name=made.name,
+                options={"engine": wanted.engine.full},
+            )
+        )
         return made
 
-    def _tables(self, database: str, table: str, wanted: Datafile) -> list[str]:
-        """Return the statements that make both tables. The quarantine first: what is queryable has one."""
-        quarantine = Datafile(quarantine_schema(wanted.schema), QUARANTINE_ENGINE)
-        return [
-            ddl.create_database(database),
-            ddl.create_table(database, f"{table}{QUARANTINE_SUFFIX}", quarantine, self._dedup_window),
-            ddl.create_table(database, table, wanted, self._dedup_window),
-        ]
+    async def undo_create(self, principal: Principal, made: Datasource) -> None:
+        """Remove a data source that was made for rows, of which none came.
+
+        Raises:
+            NotFound: it is gone already.
+        """
+        async with self._store.change() as change:
+            await change.drop_datasource(made.id)
+        await self._catalog.refresh()
+        await self.tables.drop(self.workspace(principal), made.id)
+
+    def check_may_change(self) -> None:
+        """Raise if data sources change by deployments only.
+
+        Raises:
+            Forbidden: so it is; in the published words.
+        """
+        if not self._may_change:
+            raise Forbidden(ONLY_BY_DEPLOYMENT)
 
     async def visible(self, principal: Principal) -> list[Datasource]:
         """Return the data sources this principal may see, by name; also those made elsewhere a moment ago."""
@@ -136,106 +159,45 @@ class DatasourceControl:
 
     async def statistics(self, principal: Principal) -> dict[str, Statistics]:
         """Return how much is in each data source of the workspace, by id; nothing while ClickHouse does not answer."""
-        database = self._workspace(principal).database
-        try:
-            rows = await self._client.rows(
-                "SELECT name, total_rows, total_bytes FROM system.tables WHERE database = {database:String}",
-                {"database": database},
-            )
-        except ServerError:
-            return {}
-        sizes = {name: (int(rows_ or 0), int(bytes_ or 0)) for name, rows_, bytes_ in rows}
-        return {
-            name: Statistics(*size, sizes.get(f"{name}{QUARANTINE_SUFFIX}", (0, 0))[0])
-            for name, size in sizes.items()
-            if not name.endswith(QUARANTINE_SUFFIX)
-        }
+        return await self.tables.statistics(self.workspace(principal))
 
     def list_item(self, datasource: Datasource, statistics: Statistics) -> dict[str, Any]:
-        """Return a data source as the list shows it. Source: datasources.md §4.1, doc shape."""
-        return {
-            **_identity(datasource),
-            "engine": datasource.engine.wire_list(),
-            "columns": datasource.schema.wire_columns(detail=False),
-            "statistics": {"bytes": statistics.bytes, "row_count": statistics.rows},
-            "indexes": [index.wire() for index in _indexes(datasource)],
-            "new_columns_detected": {},
-            "quarantine_rows": statistics.quarantined_rows,
-        }
+        """Return a data source as the list shows it."""
+        return list_item(datasource, statistics)
 
     def detail(self, datasource: Datasource, statistics: Statistics) -> dict[str, Any]:
-        """Return a data source as its own page shows it. Source: datasources.md §4.2, recorded."""
-        return {
-            **_identity(datasource),
-            "errors_discarded_at": None,
-            "last_commit": {"content_sha": "", "path": "", "status": "ok"},
-            "new_columns_detected": False,
-            "engine": datasource.engine.wire_detail(),
-            "schema": {
-                "columns": datasource.schema.wire_columns(detail=True),
-                "sql_schema": datasource.schema.sql_schema(),
-            },
-            "indexes": [index.wire() for index in _indexes(datasource)],
-            "statistics": {"bytes": statistics.bytes, "row_count": statistics.rows},
-            "quarantine_rows": statistics.quarantined_rows,
-        }
+        """Return a data source as its own page shows it."""
+        return detail(datasource, statistics)
 
-    def datafile(self, datasource: Datasource) -> str:
-        """Return the text of the data source's `.datasource` file."""
-        schema = datasource.schema
-        tags = tuple(f"{name}={value}" if value else name for name, value in datasource.tags.items())
-        return render_datafile(
-            Datafile(schema, datasource.engine, datasource.description, _indexes(datasource), tags=tags)
-        )
+    def datafile(self, principal: Principal, datasource: Datasource) -> str:
+        """Return the text of the data source's `.datasource` file; with its TOKEN lines for who manages tokens."""
+        may_see = principal.allows(Action.TOKENS)
+        tokens = granted(self._catalog.snapshot, datasource) if may_see else ()
+        return render_datafile(described(datasource, tokens))
 
-    def _workspace(self, principal: Principal) -> Workspace:
+    def workspace(self, principal: Principal) -> Workspace:
+        """Return the workspace of a principal.
+
+        Raises:
+            NotFound: it was dropped.
+        """
         workspace = self._catalog.snapshot.workspace(principal.workspace_id)
         if workspace is None:
             raise NotFound("The workspace of this token does not exist")
         return workspace
 
-    async def _run(self, statements: list[str], workspace: Workspace, table: str, name: str) -> None:
-        try:
-            for statement in statements:
-                await self._client.command(statement, CREATE_SETTINGS)
-        except ServerError as error:
-            if error.code is None:
-                raise Unavailable("ClickHouse does not answer, try again shortly", 1) from error
-            await self._drop_tables(workspace, table)
-            reason = str(error).replace(f"{workspace.database}.", "").replace(table, name)
-            raise InvalidRequest(f"ClickHouse refuses this data source: {reason}") from error
 
-    async def _drop_tables(self, workspace: Workspace, table: str) -> None:
-        for each in (table, f"{table}{QUARANTINE_SUFFIX}"):
-            try:
-                await self._client.command(ddl.drop_table(workspace.database, each))
-            except ServerError:
-                continue  # an empty table that nothing names; harmless
+def check_makeable(wanted: Datafile) -> None:
+    """Raise unless a data source can be what `wanted` says, as far as that is known without ClickHouse.
 
-
-def _indexes(datasource: Datasource) -> tuple[Index, ...]:
-    return parse_indexes("\n".join(datasource.indexes), datasource.schema)
-
-
-def _identity(datasource: Datasource) -> dict[str, Any]:
-    return {
-        "id": datasource.id,
-        "name": datasource.name,
-        "cluster": "tinybird",
-        "tags": dict(datasource.tags),
-        "created_at": wire_time(datasource.created_at),
-        "updated_at": wire_time(datasource.updated_at),
-        "replicated": False,
-        "version": 0,
-        "project": None,
-        "headers": {},
-        "shared_with": [],
-        "description": datasource.description,
-        "used_by": [],
-        "type": datasource.type,
-    }
-
-
-def wire_time(seconds: float) -> str:
-    """Return a moment as the API writes it: UTC, always six digits of a second, no zone."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    Raises:
+        InvalidRequest: a column cannot be filled, or it needs what is not served here.
+    """
+    if wanted.connector:
+        command = wanted.connector[0][0].upper()
+        raise InvalidRequest(f"{command}: connectors are not served here; send the rows to the data source instead")
+    if wanted.shared_with:
+        raise InvalidRequest("SHARED_WITH: data sources cannot be shared between workspaces here; remove it")
+    Fitter(wanted.schema)  # a type that events cannot fill is refused now, not at the first event
+    # What is kept can be read again.
+    parse_engine(wanted.engine.options(), parse_schema(wanted.schema.sql_schema()))

@@ -9,43 +9,27 @@ No value is stored that differs from what was sent; see `values`, `moments` and 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import compress
 from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
 
 from gateway.core.errors import InvalidRequest, TooLarge
+from gateway.ingest.groups import NO_VALUE, Group, Grouper
 from gateway.ingest.lines import RECORD, is_blank, is_utf8, split, split_json, why_unreadable
-from gateway.ingest.plan import ARRIVAL, OMIT, feeds
+from gateway.ingest.plan import feeds
 from gateway.ingest.quarantine import Quarantine, QuarantinedRow
 from gateway.ingest.readers import LINE_BYTES_MAX, ExactReader, FastReader
-from gateway.ingest.transport import arrow_fields
 from gateway.ingest.unfit import Unfit
 from gateway.schema.columns import Column, Schema
 
 CELLS_MAX: Final = 5_000_000
 """Rows times columns of one body: some 300 MB while it is fitted. A small body may unfold to many empty rows."""
 
-_NOTHING_OMITTED: Final[frozenset[int]] = frozenset()
-
 _COMPANY_MAX: Final = 16
 
 # What the fast path raises when something needs a second look. NotMoment and DecodeError are ValueErrors.
 _REFUSALS: Final = (msgspec.MsgspecError, Unfit, ValueError, RecursionError)
-
-
-@dataclass(slots=True)
-class Group:
-    """Rows that go into one insert.
-
-    Attributes:
-        omitted: numbers (in `Fitter.columns`) of the columns left out, so that ClickHouse evaluates their DEFAULT.
-        columns: columns × rows of the others, canonical values; never empty, all of one length.
-    """
-
-    omitted: frozenset[int]
-    columns: list[list[Any]]
 
 
 @dataclass(slots=True)
@@ -57,12 +41,14 @@ class Fitted:
         rows: in all groups.
         quarantined: rows that did not fit.
         quarantine_columns: these rows, columns × rows in the order of `Fitter.quarantine_schema`; [] if there are none.
+        unreadable: of the quarantined rows, those that were not read at all.
     """
 
     groups: list[Group]
     rows: int
     quarantined: int = 0
     quarantine_columns: list[list[Any]] = field(default_factory=list)
+    unreadable: int = 0
 
 
 class Fitter:
@@ -81,24 +67,11 @@ class Fitter:
         self._exact = ExactReader(self._feeds)
         self.quarantine = Quarantine(schema, self._feeds)
         self.quarantine_schema: pa.Schema = self.quarantine.schema
-        self._arrivals = [
-            (number, feed.arrival)
-            for number, feed in enumerate(self._feeds)
-            if feed.arrival is not None and ARRIVAL in (feed.missing, feed.null)
-        ]
-        self._omittable = [number for number, feed in enumerate(self._feeds) if OMIT in (feed.missing, feed.null)]
-        # A row that omits every column could not be inserted.
-        self._may_be_empty = len(self._omittable) == len(self._feeds)
-        self._fields = arrow_fields(self.columns)
-        self._schemas: dict[frozenset[int], pa.Schema] = {}
+        self._grouper = Grouper(self._feeds)
 
-    def arrow_schema(self, omitted: frozenset[int] = _NOTHING_OMITTED) -> pa.Schema:
+    def arrow_schema(self, omitted: frozenset[int] = frozenset()) -> pa.Schema:
         """Return names and transport types of a group's columns."""
-        found = self._schemas.get(omitted)
-        if found is None:
-            kept = [item for number, item in enumerate(self._fields) if number not in omitted]
-            found = self._schemas[omitted] = pa.schema(kept)
-        return found
+        return self._grouper.arrow_schema(omitted)
 
     def fit_ndjson(self, body: bytes, now: float, import_id: str) -> Fitted:
         """Fit a body of one JSON object per line.
@@ -113,11 +86,15 @@ class Fitter:
         """
         return self._fit(split(body), body, now, import_id)
 
+    def fit_part(self, part: bytes, now: float, import_id: str) -> Fitted:
+        """Fit whole lines of a larger body; as `fit_ndjson`, but lines of which none can be read are quarantined."""
+        return self._fit(split(part), part, now, import_id, is_part=True)
+
     def fit_json(self, body: bytes, now: float, import_id: str) -> Fitted:
         """Fit a body that is one JSON object, or an array of them. Otherwise as `fit_ndjson`."""
         return self._fit(split_json(body), body, now, import_id)
 
-    def _fit(self, lines: list[bytes], body: bytes, now: float, import_id: str) -> Fitted:
+    def _fit(self, lines: list[bytes], body: bytes, now: float, import_id: str, *, is_part: bool = False) -> Fitted:
         if len(lines) * len(self._feeds) > CELLS_MAX:
             raise TooLarge(f"The body has more than {CELLS_MAX // len(self._feeds)} rows; send fewer at once")
         is_plain = is_utf8(body) and (len(body) <= LINE_BYTES_MAX or max(map(len, lines)) <= LINE_BYTES_MAX)
@@ -127,24 +104,25 @@ class Fitter:
             except _REFUSALS:
                 pass
             else:
-                return Fitted(self._groups(columns, now), len(lines))
-        return self._fit_mixed(lines, is_plain, now, import_id)
+                return Fitted(self._grouper.groups(columns, now), len(lines))
+        return self._fit_mixed(lines, now, import_id, is_plain=is_plain, is_part=is_part)
 
     def _read(self, events: list[Any], lines: list[bytes]) -> list[Any]:
         """Return decoded events as columns; raises one of `_REFUSALS` if at least one needs the exact path."""
         columns = self._fast.read(events, lines)
-        if self._may_be_empty and any(all(value is OMIT for value in row) for row in zip(*columns, strict=True)):
+        if any(self._grouper.empty_rows(columns)):
             raise Unfit
         return columns
 
-    def _fit_mixed(self, lines: list[bytes], is_plain: bool, now: float, import_id: str) -> Fitted:
+    def _fit_mixed(self, lines: list[bytes], now: float, import_id: str, *, is_plain: bool, is_part: bool) -> Fitted:
         """Fit lines of which at least one needs the exact path.
 
         Args:
             lines: all of the body.
-            is_plain: all are UTF-8, and short enough for the fast path.
             now: see `fit_ndjson`.
             import_id: see `fit_ndjson`.
+            is_plain: all are UTF-8, and short enough for the fast path.
+            is_part: see `fit_part`.
         """
         fast: list[_Slice] = []
         numbers = self._decodable(lines, is_plain)
@@ -154,14 +132,15 @@ class Fitter:
         if exact.rows:
             rows = [row for _number, row in exact.rows]
             fast.append(_Slice([number for number, _row in exact.rows], list(zip(*rows, strict=True))))
-        elif not (done or exact.understood):
+        elif not (done or exact.understood or is_part):
             raise InvalidRequest(exact.complaint or "The body is empty: send at least one JSON object")
         columns, count = _merged(fast, len(self._feeds))
         return Fitted(
-            self._groups(columns, now),
+            self._grouper.groups(columns, now),
             count,
             len(exact.quarantined),
             self.quarantine.columns(exact.quarantined, now, import_id) if exact.quarantined else [],
+            exact.unreadable,
         )
 
     def _decodable(self, lines: list[bytes], is_plain: bool) -> list[tuple[int, Any]]:
@@ -221,20 +200,9 @@ class Fitter:
             except Unfit as error:
                 names.append(feed.column.name)
                 reasons.append(str(error))
-        if self._may_be_empty and not reasons and all(value is OMIT for value in row):
-            return row, [RECORD], ["No column has a value"]
+        if not reasons and any(self._grouper.empty_rows([[value] for value in row])):
+            return row, [RECORD], [NO_VALUE]
         return row, names, reasons
-
-    def _groups(self, columns: list[Any], now: float) -> list[Group]:
-        """Return rows by the columns they omit, with the time of arrival in its place."""
-        for number, arrival in self._arrivals:
-            if ARRIVAL in columns[number]:
-                value = arrival(now)
-                columns[number] = [value if item is ARRIVAL else item for item in columns[number]]
-        for number in self._omittable:
-            if OMIT in columns[number]:
-                return _split_by_gaps(columns, self._omittable)
-        return [Group(_NOTHING_OMITTED, columns)] if columns[0] else []
 
 
 @dataclass(slots=True)
@@ -251,12 +219,14 @@ class _Exact:
 
     rows: list[tuple[int, list[Any]]] = field(default_factory=list)
     quarantined: list[QuarantinedRow] = field(default_factory=list)
+    unreadable: int = 0
     understood: bool = False
     complaint: str = ""
 
     def add_unreadable(self, line: bytes) -> None:
         """Quarantine a line that is not a JSON object, or has broken text."""
         why = why_unreadable(line)
+        self.unreadable += 1
         self.understood = self.understood or why.understood
         self.complaint = self.complaint or why.reason
         self.quarantined.append(QuarantinedRow.unread(line, why.reason))
@@ -271,15 +241,3 @@ def _merged(slices: Sequence[_Slice], width: int) -> tuple[list[Any], int]:
         values = [value for part in slices for value in part.columns[place]]
         columns.append([values[number] for number in order])
     return columns, len(numbers)
-
-
-def _split_by_gaps(columns: list[Any], gaps: list[int]) -> list[Group]:
-    """Return the rows in groups of one set of omitted columns each; within a group the order is kept."""
-    patterns = list(zip(*[[value is OMIT for value in columns[number]] for number in gaps], strict=True))
-    groups = []
-    for pattern in dict.fromkeys(patterns):
-        omitted = frozenset(compress(gaps, pattern))
-        chosen = [row == pattern for row in patterns]
-        kept = [column for number, column in enumerate(columns) if number not in omitted]
-        groups.append(Group(omitted, [list(compress(column, chosen)) for column in kept]))
-    return groups

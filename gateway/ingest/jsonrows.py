@@ -40,20 +40,20 @@ def json_rows(table: pa.Table) -> bytes:
     columns = []
     for field in table.schema:
         kind = plain(parse_type(field.metadata[TYPE_KEY].decode()))
-        values = table.column(field.name).cast(_numbers(field.type)).to_pylist()
+        values = table.column(field.name).cast(as_numbers(field.type)).to_pylist()
         columns.append([written(kind, value) for value in values])
     names = table.schema.names
     return _encode_lines([dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)])
 
 
-def _numbers(kind: pa.DataType) -> pa.DataType:
+def as_numbers(kind: pa.DataType) -> pa.DataType:
     """Return `kind` with whole numbers for timestamps: Python's have no nanoseconds."""
     if pa.types.is_timestamp(kind):
         return pa.int64()
     if pa.types.is_list(kind):
-        return pa.list_(_numbers(kind.value_type))
+        return pa.list_(as_numbers(kind.value_type))
     if pa.types.is_map(kind):
-        return pa.map_(_numbers(kind.key_type), _numbers(kind.item_type))
+        return pa.map_(as_numbers(kind.key_type), as_numbers(kind.item_type))
     if pa.types.is_struct(kind):
-        return pa.struct([pa.field(field.name, _numbers(field.type)) for field in kind])
+        return pa.struct([pa.field(field.name, as_numbers(field.type)) for field in kind])
     return kind

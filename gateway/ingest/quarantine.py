@@ -12,11 +12,14 @@ from typing import Any, Final
 import msgspec
 import pyarrow as pa
 
+from gateway.ingest.jsonrows import as_numbers
 from gateway.ingest.lines import RECORD
 from gateway.ingest.plan import Feed
-from gateway.ingest.transport import arrow_fields
+from gateway.ingest.transport import arrow_fields, plain
 from gateway.ingest.unfit import decode_text
+from gateway.ingest.written import written
 from gateway.schema.columns import Schema
+from gateway.schema.datatype import DataType
 from gateway.schema.quarantine import AFTER, BEFORE, quarantine_columns
 
 VALUE_CHARS_MAX: Final = 64 * 1024
@@ -50,12 +53,13 @@ class QuarantinedRow:
 class Quarantine:
     """Makes rows for the quarantine of one data source. Immutable."""
 
-    __slots__ = ("_positions", "_width", "schema")
+    __slots__ = ("_positions", "_types", "_width", "schema")
 
     def __init__(self, schema: Schema, feeds: Sequence[Feed]) -> None:
         self.schema: pa.Schema = pa.schema(arrow_fields(quarantine_columns(schema)))
         self._width = len(schema.columns)
         self._positions = [feed.position for feed in feeds]
+        self._types = {column.name: column.type for column in schema.columns}
 
     def columns(self, rows: Sequence[QuarantinedRow], now: float, import_id: str) -> list[list[Any]]:
         """Return `rows` as columns × rows, in the order of `schema`."""
@@ -68,19 +72,20 @@ class Quarantine:
             [row.columns for row in rows], [row.reasons for row in rows], import_id, values, now, lines
         )
 
-    def refused(self, row: pa.Table, reason: str, now: float) -> list[list[Any]]:
+    def refused(self, row: pa.Table, reason: str, now: float, import_id: str | None = None) -> list[list[Any]]:
         """Return a row that fitted but which ClickHouse refused, as columns of one value each.
 
         Args:
             row: as it was to be inserted; its columns are of the data source.
             reason: what ClickHouse said.
             now: unix time.
+            import_id: of the import it came with; None if there was none.
         """
-        sent = {name: _stored_text(row.column(name)[0]) for name in row.column_names}
+        sent = {name: _stored_text(plain(self._types[name]), row.column(name)) for name in row.column_names}
         names = self.schema.names[len(BEFORE) : len(BEFORE) + self._width]
         values = [[None if sent.get(name) is None else sent[name]] for name in names]
         line = msgspec.json.encode(sent).decode()
-        return self._assemble([[RECORD]], [[reason[:_REASON_CHARS_MAX]]], None, values, now, [line])
+        return self._assemble([[RECORD]], [[reason[:_REASON_CHARS_MAX]]], import_id, values, now, [line])
 
     def _assemble(
         self,
@@ -107,9 +112,12 @@ def _as_text(raw: bytes | None) -> str | None:
     return (decode_text(raw) if raw.startswith(b'"') else raw.decode())[:VALUE_CHARS_MAX]
 
 
-def _stored_text(scalar: pa.Scalar) -> str | None:
+def _stored_text(kind: DataType, column: pa.ChunkedArray) -> str | None:
+    """Return the one value of `column` as text that says the same as the value, whatever Arrow type it travels in."""
+    scalar = column[0]
     if not scalar.is_valid:
         return None
-    if pa.types.is_nested(scalar.type):
-        return msgspec.json.encode(scalar.as_py(), enc_hook=str).decode()
+    if pa.types.is_nested(scalar.type) or kind.inner.name in {"Date", "Date32"}:
+        value = written(kind, column.cast(as_numbers(column.type))[0].as_py())
+        return value if isinstance(value, str) else msgspec.json.encode(value).decode()
     return str(scalar.cast(pa.string()).as_py())

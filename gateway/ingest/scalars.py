@@ -47,7 +47,7 @@ _PLAIN: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 # Exponents of more digits are of numbers that fit no Decimal, but for zero.
 _SCIENTIFIC: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?[eE][+-]?[0-9]{1,3}")
 UUID_TEXT: Final = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
-_BOOLS: Final = {
+BOOL_WORDS: Final = {
     word: value
     for value, words in ((True, "true t yes y on enable enabled 1"), (False, "false f no n off disable disabled 0"))
     for word in words.split()
@@ -220,7 +220,7 @@ def _fixed_string(kind: DataType) -> Convert:
 def _bool(_kind: DataType) -> Convert:
     def convert(raw: bytes) -> bool:
         word = decode_text(raw) if raw[0] == _QUOTE else raw.decode()
-        value = _BOOLS.get(word.lower()) if raw[0] == _QUOTE or word in {"true", "false", "1", "0"} else None
+        value = BOOL_WORDS.get(word.lower()) if raw[0] == _QUOTE or word in {"true", "false", "1", "0"} else None
         if value is None:
             raise Unfit
         return value

@@ -55,6 +55,8 @@ class Resolved:
     table: str
     filter: str | None = None
     """A ClickHouse condition over the table's own columns, without subqueries; None for all rows."""
+    is_final: bool = False
+    """Rows that the engine has yet to merge are read as the one they will be, as with FINAL behind the table."""
 
 
 Resolve = Callable[[str], Resolved | None]
@@ -112,6 +114,24 @@ def fence(sql: str, resolve: Resolve) -> FencedQuery:
         sources=tuple(fencing.sources),
         shown=fencing.shown,
     )
+
+
+def fence_condition(text: str, name: str, what: str) -> str:
+    """Return `text`, a condition over the columns of the data source `name`, written anew; no table stands in it.
+
+    Args:
+        text: as its author wrote it; columns may be written `name.column`.
+        name: of the data source.
+        what: it is, in sentences: "The delete condition".
+
+    Raises:
+        InvalidRequest: it is not one condition, or asks for something that is not allowed.
+    """
+    tree = _Fencing(lambda _: None).condition(text, what)
+    for node in list(tree.find_all(exp.Column)):
+        if node.table == name:
+            node.replace(exp.Column(this=node.this))
+    return render(tree)
 
 
 class _Fencing:
@@ -205,6 +225,8 @@ class _Fencing:
             raise NotFound(f"Resource '{name[:200]}' not found")
         node.set("this", _quoted(found.table))
         node.set("db", _quoted(found.database))
+        if found.is_final:
+            node.set("final", True)
         if found.filter:
             self._filter(node, found.filter, name)
 
@@ -261,6 +283,19 @@ class _Fencing:
 
     def _condition(self, text: str, name: str) -> exp.Expr:
         """Return the tree of a row filter, its columns bound to the table: no name of the query stands for them."""
+        tree = self.condition(text, "A row filter")
+        for node in list(tree.find_all(exp.Column)):
+            column = exp.Column(this=node.this) if node.table == name else node.copy()
+            node.replace(exp.Dot(this=_quoted(_FILTERED), expression=column))
+        return tree
+
+    def condition(self, text: str, what: str) -> exp.Expr:
+        """Return the tree of `text`, a condition over the columns of one table, in brackets.
+
+        Args:
+            text: as its author wrote it.
+            what: it is, in sentences.
+        """
         tree, tokens = parse_condition(text)
         check_same(tree, tokens)
         tree = exp.Paren(this=tree)
@@ -268,11 +303,8 @@ class _Fencing:
             members = [node.args.get("field"), *node.expressions] if isinstance(node, exp.In) else []
             has_columns = any(member.find(exp.Column) for member in members if member)
             if isinstance(node, (*_QUERIES, exp.Table, exp.Lambda, exp.Alias)) or has_columns:
-                raise InvalidRequest("[Error] A row filter may not have subqueries, tables, lambdas or aliases")
+                raise InvalidRequest(f"[Error] {what} may not have subqueries, tables, lambdas or aliases")
             self._item(node, _Scope())
-            if isinstance(node, exp.Column):
-                column = exp.Column(this=node.this) if node.table == name else node.copy()
-                node.replace(exp.Dot(this=_quoted(_FILTERED), expression=column))
         return tree
 
     def _take_settings(self, node: exp.Expr) -> None:

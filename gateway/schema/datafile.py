@@ -141,6 +141,15 @@ def render_datafile(datafile: Datafile) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
+def can_write_token(name: str) -> bool:
+    """Say whether a TOKEN line can have this name; one with every kind of quote in it cannot be written."""
+    try:
+        _quoted(name, is_word=True)
+    except SchemaError:
+        return False
+    return True
+
+
 def _check_form(directive: Directive) -> None:
     if directive.name in _GONE:
         raise located(f"{directive.name} is not supported any more", directive.line)

@@ -87,6 +87,11 @@ class Guess:
         else:
             self._family = _Family.TEXT
 
+    @property
+    def is_text(self) -> bool:
+        """Whether the type is String whatever is added."""
+        return self._family is _Family.TEXT
+
     def type(self, *, wide: bool) -> str:
         """Return the type; String when there were no values.
 

@@ -126,7 +126,7 @@ def infer(events: Iterable[Mapping[str, Any]], *, wide: bool = False) -> Inferre
     leaves = _kept(list(_leaves(sample.root, _START, sample.root.objects, left_out)), left_out)
     if sample.is_cut:
         left_out.append(f"There are more than {PLACES_MAX} paths: what came after these has no column")
-    names = _names([leaf.name for leaf in leaves])
+    names = unique_names([leaf.name for leaf in leaves])
     count = sample.root.objects
     columns = tuple(leaf.column(name, count, wide=wide) for leaf, name in zip(leaves, names, strict=True))
     return Inferred(columns, count, tuple(left_out[:LEFT_OUT_MAX]))
@@ -157,12 +157,10 @@ class _Way:
 
     def key(self, key: str) -> "_Way | None":
         """Return the way one key on; None if no JSONPath can spell it."""
-        if '"' in key or ", " in key:  # what ingest does not read; where clients cut a schema into columns
+        step = path_step(key)
+        if not step or len(self.path) + len(step) > _KEY_PATH_CHARS_MAX:
             return None
-        for step in (f".{key}", f"['{key}']", f'["{key}"]'):
-            if len(self.path) + len(step) <= _KEY_PATH_CHARS_MAX and _spells(step, key):
-                return _Way(self.path + step, (*self.steps, key), self.events)
-        return None
+        return _Way(self.path + step, (*self.steps, key), self.events)
 
     def each(self, arrays: int) -> "_Way":
         """Return the way to the elements of so many arrays that are here."""
@@ -170,6 +168,13 @@ class _Way:
 
 
 _START: Final = _Way("$", ())
+
+
+def path_step(key: str) -> str:
+    """Return how a JSONPath spells the step to `key`: `.key`, `['the key']` or `["it's"]`; "" if none can."""
+    if '"' in key or ", " in key:  # what ingest does not read; where clients cut a schema into columns
+        return ""
+    return next((step for step in (f".{key}", f"['{key}']", f'["{key}"]') if _spells(step, key)), "")
 
 
 def _spells(step: str, key: str) -> bool:
@@ -251,7 +256,7 @@ def _kept(leaves: list[_Leaf], left_out: list[str]) -> list[_Leaf]:
     return sorted(leaves, key=lambda leaf: leaf.way.path)
 
 
-def _names(wanted: list[str]) -> list[str]:
+def unique_names(wanted: list[str]) -> list[str]:
     """Return the names, each once: who wants a name first gets it, the others get it with a number behind it."""
     taken = set(_RESERVED_NAMES)
     numbers = Counter[str]()

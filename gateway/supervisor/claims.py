@@ -12,6 +12,7 @@ import errno
 import fcntl
 import os
 import socket
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -91,6 +92,24 @@ async def claim_directory(data_dir: Path, clock: Clock, wait_seconds_max: float)
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return descriptor
+
+
+def claim_number(data_dir: Path) -> int:
+    """Return which of the `sluice worker` processes of `data_dir` this one is, as long as it lives.
+
+    The smallest number that no live process has; so the next one to have it knows that the last is dead.
+
+    Raises:
+        OSError: the directory cannot be made or written.
+    """
+    directory = data_dir / "run"
+    directory.mkdir(parents=True, exist_ok=True)
+    for number in count():
+        descriptor = os.open(directory / f"worker-{number}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        if _locked(descriptor):
+            return number  # the descriptor stays open: it is the claim
+        os.close(descriptor)
+    raise AssertionError
 
 
 def _open_lock(data_dir: Path) -> int:

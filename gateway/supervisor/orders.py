@@ -15,7 +15,10 @@ from gateway.config import Settings, WorkerIdentity
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """Be the worker `identity`; or the engine, listening where `settings.clickhouse_url` says, if it is None."""
+    """Be the worker `identity`, of HTTP or of jobs as it says.
+
+    Without one be the engine, listening where `settings.clickhouse_url` says.
+    """
 
     settings: Settings
     identity: WorkerIdentity | None = None

@@ -5,13 +5,14 @@ import secrets
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from functools import partial
+from typing import Final, Literal
 
 from gateway import __version__
 from gateway.config import Settings, WorkerIdentity, clickhouse_address, metrics_directory, with_secret
 from gateway.core.clock import SystemClock
 from gateway.supervisor.child import Command
-from gateway.supervisor.claims import claim_directory, claim_port
+from gateway.supervisor.claims import claim_directory, claim_number, claim_port
 from gateway.supervisor.orders import Orders
 from gateway.supervisor.supervisor import Role, Supervisor
 from gateway.telemetry import metrics
@@ -47,6 +48,20 @@ async def supervise(settings: Settings, say: Callable[[str], object]) -> int:
         return await supervisor.run()
 
 
+def standalone(settings: Settings) -> WorkerIdentity:
+    """Return who the next `sluice worker` is: by itself, beside others that use the same data directory.
+
+    Raises:
+        OSError: the data directory cannot be made or written.
+    """
+    return WorkerIdentity(
+        role="standalone",
+        index=claim_number(settings.data_dir),
+        clickhouse_url=clickhouse_address(settings),
+        metrics_directory=metrics_directory(settings.data_dir),
+    )
+
+
 def _start_metrics(settings: Settings) -> None:
     """Begin a run with empty metrics. A full disk costs the metrics, not the start: draining may be what frees it."""
     directory = metrics_directory(settings.data_dir)
@@ -63,7 +78,7 @@ def _count_death(settings: Settings, role: str, name: str) -> None:
 
 
 def _roles(settings: Settings, engine_port: Callable[[], int]) -> list[Role]:
-    """Return the tiers: the engine, unless ClickHouse is elsewhere, and the workers."""
+    """Return the tiers: the engine, unless ClickHouse is elsewhere; the workers; those that do jobs."""
     password = secrets.token_urlsafe(24)
 
     def engine_url(port: int) -> str:
@@ -72,8 +87,9 @@ def _roles(settings: Settings, engine_port: Callable[[], int]) -> list[Role]:
     def engine(_index: int, _generation: int, port: int) -> Command:
         return _command("engine", Orders(replace(settings, clickhouse_url=engine_url(port))))
 
-    def worker(index: int, generation: int, _port: int) -> Command:
+    def worker(role: Literal["worker", "jobs"], index: int, generation: int, _port: int) -> Command:
         identity = WorkerIdentity(
+            role=role,
             index=index,
             count=settings.workers,
             generation=generation,
@@ -86,11 +102,18 @@ def _roles(settings: Settings, engine_port: Callable[[], int]) -> list[Role]:
     workers = Role(
         name="worker",
         children=[f"worker-{index}" for index in range(settings.workers)],
-        command=worker,
+        command=partial(worker, "worker"),
         stop_seconds_max=settings.drain_seconds_max + _STOP_SPARE_SECONDS,
     )
+    jobs = Role(
+        name="jobs",
+        children=[f"jobs-{index}" for index in range(settings.job_workers)],
+        command=partial(worker, "jobs"),
+        stop_seconds_max=settings.drain_seconds_max + _STOP_SPARE_SECONDS,
+        is_awaited=False,
+    )
     if settings.clickhouse_url:
-        return [workers]
+        return [workers, jobs]
     return [
         Role(
             name="engine",
@@ -100,6 +123,7 @@ def _roles(settings: Settings, engine_port: Callable[[], int]) -> list[Role]:
             is_essential=True,
         ),
         workers,
+        jobs,
     ]
 
 
@@ -118,7 +142,7 @@ def welcome(settings: Settings) -> str:
     tokens = "GET /tokens is switched off" if settings.tokens_endpoint == "off" else f"curl {url}/tokens"
     return (
         f"Sluice {__version__} answers at {url}\n"
-        f"  data     {settings.data_dir} ({engine}, workers: {settings.workers})\n"
+        f"  data     {settings.data_dir} ({engine}, workers: {settings.workers}, for jobs: {settings.job_workers})\n"
         f"  tokens   {tokens}\n"
         f"  stop     Ctrl-C\n"
     )

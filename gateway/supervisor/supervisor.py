@@ -1,8 +1,8 @@
 """Supervisor: tiers of children, started first to last and stopped last to first.
 
-A tier is what the next one stands on: the engine, then the workers. The next is started when all of one are ready. On
-SIGTERM or SIGINT the last tier drains first, so that what it holds can still be inserted; a second signal kills:
-nothing that was answered is lost, as it is in the log.
+A tier is what the next one stands on: the engine, the workers, those that do jobs. The next is started when all of one
+are ready. On SIGTERM or SIGINT the last tier drains first, so that what it holds can still be inserted; a second signal
+kills: nothing that was answered is lost, as it is in the log.
 
 It gives up, instead of starting again, where starting again cannot help: a child says that its settings are wrong (exit
 code 2), or one that others stand on was never ready.
@@ -38,6 +38,7 @@ class Role:
     command: Callable[[int, int, int], Command]  # of index, generation, and the port said last time, or 0
     stop_seconds_max: float  # from SIGTERM to SIGKILL
     is_essential: bool = False  # others stand on it: it must be ready once, soon
+    is_awaited: bool = True  # all is not ready before it is
 
 
 class Supervisor:
@@ -124,6 +125,8 @@ class Supervisor:
             for child in children:
                 group.create_task(child.keep())
             started.append(role)
+            if not role.is_awaited:
+                continue
             in_time = await self._pulse.until(
                 partial(self._is_settled, children),
                 self._timing.ready_seconds_max if role.is_essential else None,

@@ -40,6 +40,8 @@ T = TypeVar("T", Counter, Gauge, Histogram)
 
 # From a group commit on a fast disk to a flush into a struggling server.
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+# From a small file to a large one.
+_MINUTES: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 _ROWS: Final = (1.0, 10.0, 100.0, 1_000.0, 10_000.0, 50_000.0, 100_000.0, 500_000.0, 1_000_000.0)
 
 # One file for each kind of metric and way of adding up. 1 MiB holds some 4 000 children; beyond it, it grows in holes.
@@ -140,6 +142,25 @@ request_seconds = Declared(
 )
 refused_requests = Declared(
     Counter, "sluice_http_refused_requests_total", "Requests refused to protect the gateway (429, 503).", "reason"
+)
+jobs_open = Declared(
+    Gauge,
+    "sluice_jobs_open_jobs",
+    "Jobs that have not ended, as recorded.",
+    "kind",
+    "status",
+    multiprocess_mode="livemax",
+)
+jobs_running = Declared(Gauge, "sluice_jobs_running_jobs", "Jobs under way.", "kind", multiprocess_mode="livesum")
+jobs_ended = Declared(Counter, "sluice_jobs_ended_total", "Jobs that ended, by how.", "kind", "status")
+job_seconds = Declared(
+    Histogram, "sluice_jobs_seconds", "From taking a job up to its end, or to giving it back.", "kind", buckets=_MINUTES
+)
+job_retries = Declared(
+    Counter, "sluice_jobs_retries_total", "Failures after which a job is to be tried again later.", "kind"
+)
+jobs_lost = Declared(
+    Counter, "sluice_jobs_lost_total", "Jobs another worker took, since this one could not say that it lives.", "kind"
 )
 restarts = Declared(Counter, "sluice_supervisor_restarts_total", "Processes that died and were started again.", "role")
 build_info = Declared(Gauge, "sluice_build_info", "Version that runs.", "version", multiprocess_mode="livemax")

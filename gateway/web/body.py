@@ -14,15 +14,14 @@ from aiohttp.web import BaseRequest
 from isal import isal_zlib
 
 from gateway.core.errors import InvalidRequest, TooLarge
+from gateway.core.pace import Pace
 
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
 
-# A client that sends nothing for this long is gone, or means harm; so is one that goes on sending next to nothing.
 _SILENCE_SECONDS_MAX: Final = 30.0
-_BYTES_PER_SECOND_MIN: Final = 1000
 # Larger bodies are decompressed in a thread, so that the others do not wait for it.
 _INLINE_BYTES_MAX: Final = 64 * 1024
 _WINDOW_LOG_MAX: Final = 27  # 128 MiB: what `zstd --long` makes; more is for bombs
@@ -63,15 +62,14 @@ def decoder(request: BaseRequest) -> Callable[[bytes, int], bytes]:
 async def _read(request: BaseRequest, limit: int) -> bytes:
     length = request.content_length
     if length is not None and length > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     content = request.content
     if length == 0 or content.is_eof():
         if content.exception() is not None:
             raise InvalidRequest("The body broke off")
         if length == 0:
             return b""
-    if request.headers.get("Expect", "").lower() == "100-continue" and not content.is_eof():
-        await _say_continue(request)
+    await say_continue(request)
     chunks: list[bytes] = []
     size = 0
     try:
@@ -79,14 +77,15 @@ async def _read(request: BaseRequest, limit: int) -> bytes:
             return content.read_nowait()
         now = asyncio.get_running_loop().time
         began = now()
+        pace = Pace(_SILENCE_SECONDS_MAX)
         while True:
-            async with asyncio.timeout_at(min(now(), began + size / _BYTES_PER_SECOND_MIN) + _SILENCE_SECONDS_MAX):
+            async with asyncio.timeout_at(pace.deadline(began, now(), size)):
                 chunk = await content.readany()
             if not chunk:
                 break
             size += len(chunk)
             if size > limit:
-                raise _too_large(limit)
+                raise too_large(limit)
             chunks.append(chunk)
     except TimeoutError as error:
         raise InvalidRequest("The body did not arrive in time") from error
@@ -95,10 +94,11 @@ async def _read(request: BaseRequest, limit: int) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def _say_continue(request: BaseRequest) -> None:
+async def say_continue(request: BaseRequest) -> None:
     """Tell a client that waits for it (curl, with a large body) that we want the body."""
-    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    request.writer.output_size = 0  # the answer has not begun
+    if request.headers.get("Expect", "").lower() == "100-continue" and not request.content.is_eof():
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer has not begun
 
 
 _MALFORMED: Final[tuple[type[Exception], ...]] = (cast("type[Exception]", isal_zlib.error), zstd.ZstdError)
@@ -158,7 +158,7 @@ def _unfold(data: bytes, limit: int, member: Callable[[], _Decompressor]) -> byt
             size += len(piece)
             members += 1
             if size > limit or members > _MEMBERS_MAX:
-                raise _too_large(limit)
+                raise too_large(limit)
             if not reader.eof:
                 raise InvalidRequest("The compressed body is cut short")
             found.append(piece)
@@ -170,7 +170,7 @@ def _unfold(data: bytes, limit: int, member: Callable[[], _Decompressor]) -> byt
 
 def _same(data: bytes, limit: int) -> bytes:
     if len(data) > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     return data
 
 
@@ -184,5 +184,6 @@ _DECOMPRESSORS: Final[dict[str, Callable[[bytes, int], bytes]]] = {
 }
 
 
-def _too_large(limit: int) -> TooLarge:
+def too_large(limit: int) -> TooLarge:
+    """Return the refusal of a body of more than `limit` bytes."""
     return TooLarge(f"The body is larger than {limit} bytes, send it in parts")

@@ -39,6 +39,13 @@ class Request:
         assert self.principal is not None
         return self.principal
 
+    @property
+    def base_url(self) -> str:
+        """Scheme and host as the client reached us, for links; a proxy in front says in a header what it was spoken."""
+        forwarded = self.raw.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower()
+        scheme = forwarded if forwarded in {"http", "https"} else self.raw.scheme
+        return f"{scheme}://{self.raw.host}"
+
     async def body(self) -> bytes:
         """Return the body, decompressed.
 

@@ -199,3 +199,17 @@ def test_verdin_is_told_what_is_wrong_with_a_query(client):
 
     assert wrong.value.response.status_code in {400, 403, 404}
     _close(query._query_api)
+
+
+def test_verdin_truncates_a_data_source_and_its_quarantine(gateway, api, name):
+    datasources, events = api.datasources, api.events
+    events.send(name, [{"Id": "no uuid"}, *_records("a")], wait=True)
+
+    datasources.truncate(name)
+    assert (gateway.count(name), gateway.count(f"{name}_quarantine")) == (0, 1)
+    datasources.truncate(f"{name}_quarantine")
+
+    assert gateway.count(f"{name}_quarantine") == 0
+    with pytest.raises(DataSourceNotFoundError):
+        datasources.truncate("nobody_made_this")
+    _close(datasources, events)

@@ -182,3 +182,107 @@ def test_a_body_over_the_limit_of_documents_is_413(gateway, kind):
     assert refused.status == 413
     assert refused.headers["Retry-After"] is None
     assert _is_absent(gateway, "large")
+
+
+# The same, sent to a data source that exists: datasources.md §10
+
+
+@pytest.fixture(scope="module")
+def standing(gateway: Gateway) -> str:
+    """A data source with a row, which nothing below changes."""
+    name = gateway.create_datasource(COLUMNS, gateway.new_name("standing"), engine="MergeTree", engine_sorting_key="k")
+    gateway.post_events(name, [{"k": 1, "v": 1, "at": 0, "ver": 1, "sign": 1}], wait="true")
+    return name
+
+
+def _refused_alter(gateway: Gateway, name: str, **params: str) -> Answer:
+    before = gateway.get(f"/v0/datasources/{name}").json
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    refused = gateway.request("POST", f"/v0/datasources/{name}/alter", urlencode(params).encode(), headers)
+    assert gateway.get(f"/v0/datasources/{name}").json == before
+    assert gateway.count(name) == 1
+    return refused
+
+
+@pytest.mark.parametrize("schema", HOSTILE_SCHEMAS, ids=lambda schema: schema[:50].encode("unicode_escape").decode())
+@pytest.mark.parametrize("kept", ["", COLUMNS + ", "], ids=["whole", "at the end"])
+def test_an_alter_to_a_schema_that_is_none_is_400_and_changes_nothing(gateway, standing, kept, schema):
+    refused = _refused_alter(gateway, standing, schema=kept + schema)
+
+    assert refused.status == 400
+    assert " " in refused.error
+    assert "ws_" not in refused.error
+
+
+@pytest.mark.parametrize(
+    "ttl",
+    [
+        "at + toIntervalDay(1) TO DISK 'x'",
+        "at + toIntervalDay(1) TO VOLUME 'x'",
+        "at + toIntervalDay(1); DROP TABLE x",
+        "at + toIntervalDay(1), DROP COLUMN k",
+        "at + toIntervalDay(1) SETTINGS storage_policy = 'x'",
+        "at + toIntervalDay(1) DELETE WHERE k IN (SELECT 1)",
+        "at + toIntervalDay(length(file('/etc/passwd')))",
+        "(SELECT now())",
+        "nothing + toIntervalDay(1)",
+        "at +",
+        "'",
+        "`",
+        "\0",
+        "k",
+    ],
+)
+def test_an_alter_to_a_ttl_that_is_none_is_400_and_changes_nothing(gateway, standing, ttl):
+    refused = _refused_alter(gateway, standing, ttl=ttl)
+
+    assert refused.status == 400
+    assert " " in refused.error
+
+
+@pytest.mark.parametrize(
+    "indexes",
+    [
+        "a k TYPE minmax, DROP COLUMN v",
+        "a k TYPE minmax GRANULARITY 1; DROP TABLE x",
+        "a (SELECT 1) TYPE minmax",
+        "a file('/etc/passwd') TYPE minmax",
+        "a k TYPE hypothesis",
+        "a` k TYPE minmax",
+        "a k",
+        "a k TYPE minmax\na v TYPE minmax",
+        "a k TYPE set('x')",
+        "\n".join(f"i{number} k TYPE minmax" for number in range(101)),
+    ],
+)
+def test_an_alter_to_an_index_that_is_none_is_400_and_changes_nothing(gateway, standing, indexes):
+    refused = _refused_alter(gateway, standing, indexes=indexes)
+
+    assert refused.status == 400
+    assert " " in refused.error
+
+
+@pytest.mark.parametrize(
+    "option", ["sorting_key", "partition_key", "primary_key", "sampling_key", "settings", "ver", "sign"]
+)
+@pytest.mark.parametrize("value", ["k) SETTINGS storage_policy = 'x'", "k; DROP TABLE y", "disk = 'x'", "ver", "'"])
+def test_an_alter_of_the_engine_is_400_and_changes_nothing(gateway, standing, option, value):
+    assert _refused_alter(gateway, standing, description="x", **{f"engine_{option}": value}).status == 400
+
+
+def test_a_description_is_only_text(gateway):
+    name = gateway.create_datasource(COLUMNS)
+    text = '\'); DROP TABLE x; -- `"\\ TOKEN admin READ\n\nENGINE "Memory"\nSCHEMA >\n    x String'
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+
+    body = urlencode({"description": text}).encode()
+    assert gateway.request("POST", f"/v0/datasources/{name}/alter", body, headers).status == 200
+
+    assert gateway.get(f"/v0/datasources/{name}").json["description"] == text
+    written = gateway.get(f"/v0/datasources/{name}.datasource").text
+    copy = gateway.new_name("copied")
+    body = urlencode({"datafile": written}).encode()
+    assert gateway.request("POST", f"/v0/datasources?name={copy}", body, headers).status == 200
+    assert gateway.get(f"/v0/datasources/{copy}").json["engine"]["engine"] == "MergeTree"
+    nul = urlencode({"description": "a\0b"}).encode()
+    assert gateway.request("POST", f"/v0/datasources/{name}/alter", nul, headers).status == 400

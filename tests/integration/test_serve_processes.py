@@ -71,17 +71,19 @@ def children(process):
 def test_what_dies_comes_back_and_a_stop_is_clean(tmp_path):
     with sluice(tmp_path, "serve", "--workers", "2", until=r"answers at (http://\S+)") as (process, match):
         url = match[1]
+        until(lambda: "jobs-0" in children(process))  # nobody waits for it before the gateway says that it answers
         before = children(process)
-        assert set(before) == {"engine", "worker-0", "worker-1"}
+        assert set(before) == {"engine", "worker-0", "worker-1", "jobs-0"}
         assert get(f"{url}/health")[0] == 200
 
         os.kill(before["engine"], signal.SIGKILL)
         os.kill(before["worker-0"], signal.SIGKILL)
+        os.kill(before["jobs-0"], signal.SIGKILL)
 
-        until(lambda: len(children(process).items() - before.items()) == 2)
+        until(lambda: len(children(process).items() - before.items()) == 3)
         assert get(f"{url}/health")[0] == 200
         after = children(process)
-        assert {name for name in after if after[name] != before[name]} == {"engine", "worker-0"}
+        assert {name for name in after if after[name] != before[name]} == {"engine", "worker-0", "jobs-0"}
 
         process.send_signal(signal.SIGTERM)
         assert process.wait(SECONDS_MAX) == 0
@@ -118,6 +120,8 @@ def test_each_role_runs_alone(tmp_path):
         (["serve", "--host", "203.0.113.1"], 1, ["cannot listen on 203.0.113.1"]),
         (["serve", "--data-dir", "/dev/null/x"], 1, ["/dev/null"]),
         (["engine"], 2, ["clickhouse_url must say where"]),
+        (["worker"], 2, ["clickhouse_url must say where", "sluice serve"]),
+        (["worker", "--clickhouse-url", "http://h/", "--data-dir", "/dev/null/x"], 1, ["/dev/null"]),
         (["serve", "--portt", "1"], 2, ["unrecognized arguments"]),
         (["child"], 1, ["started by the supervisor"]),
     ],

@@ -133,6 +133,19 @@ async def test_a_tier_is_started_when_the_one_before_is_ready_and_stopped_before
     ]
 
 
+async def test_all_is_ready_without_a_tier_that_nobody_waits_for(world):
+    jobs = world.role("jobs", "silent", is_awaited=False)
+    supervisor = world.supervisor(world.role("worker"), jobs)
+
+    async with running(supervisor) as result:
+        await world.ready.wait()
+        await world.until(lambda: len(world.notes("started")) == 2)
+        supervisor.request_stop()
+
+    assert result.result() == 0
+    assert [note[1] for note in world.notes("asked")] == ["jobs-0", "worker-0"]
+
+
 async def test_a_child_that_dies_is_started_again(world):
     supervisor = world.supervisor(world.role("worker", "die-once=3", count=2))
 

@@ -39,6 +39,7 @@ BODY_BYTES_MAX = 10_000_000  # the default
 _READY_SECONDS_MAX = 60.0
 _STOP_SECONDS_MAX = 45.0
 _ROWS_SECONDS_MAX = 20.0
+_JOB_SECONDS_MAX = 60.0
 _ROOT = Path(__file__).resolve().parents[2]
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
@@ -164,6 +165,11 @@ class Gateway:
         assert self._process is not None
         return [pid for pid in _children(self._process.pid) if b"worker-" in _command_line(pid)]
 
+    def job_worker_pids(self) -> list[int]:
+        """The pids of the processes that do jobs."""
+        assert self._process is not None
+        return [pid for pid in _children(self._process.pid) if b"jobs-" in _command_line(pid)]
+
     def is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
@@ -237,6 +243,21 @@ class Gateway:
         """Wait until `name` has at least so many rows; return how many it has."""
         deadline = time.monotonic() + _ROWS_SECONDS_MAX
         while (found := self.count(name)) < rows and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return found
+
+    def job(self, job_id: str, **params: str) -> dict[str, Any]:
+        """A job, as it is now."""
+        answer = self.get(f"/v0/jobs/{job_id}", **params)
+        assert answer.status == 200, f"{answer.status}: {answer.text}"
+        return answer.json
+
+    def await_job(self, job_id: str, *statuses: str) -> dict[str, Any]:
+        """Wait until a job has one of `statuses`, or has ended if none is given; return it."""
+        wanted = statuses or ("done", "error", "cancelled")
+        deadline = time.monotonic() + _JOB_SECONDS_MAX
+        while (found := self.job(job_id))["status"] not in wanted:
+            assert time.monotonic() < deadline, found
             time.sleep(0.02)
         return found
 

@@ -81,6 +81,16 @@ def test_help_names_every_setting_and_its_variable(command, capsys):
     assert {"--" + name.replace("_", "-") for name in SPECS} <= words
 
 
+def test_help_of_a_job_worker_names_what_it_has_a_use_for(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["worker", "--help"])
+
+    words = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
+    assert left.value.code == 0
+    assert {"--worker-concurrency", "--clickhouse-url", "--database-url", "--data-dir", "--drain-seconds-max"} <= words
+    assert not {"--port", "--workers", "--job-workers", "--log-sync", "--log-bytes-max"} & words
+
+
 def sources(*but):
     """Return the text of the package, without the files named."""
     paths = sorted((ROOT / "gateway").rglob("*.py"))

@@ -149,6 +149,7 @@ def test_variables_of_a_kubernetes_service_are_explained():
         ({"secret": "short"}, "32 characters"),
         ({"database_url": "mysql://h/d"}, "must begin with"),
         ({"database_url": "postgresql+asyncpg://h/d"}, "secret must be set"),
+        ({"outbound_allow": "files.internal, http://h/"}, "outbound_allow has an entry"),
         ({"clickhouse_user": "u"}, "without clickhouse_url"),
         ({"clickhouse_url": "h:8123"}, "must look like"),
         ({"clickhouse_url": "http://h:99999/"}, "must look like"),

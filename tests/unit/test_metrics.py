@@ -28,7 +28,8 @@ def samples():
 @pytest.mark.parametrize("metric", metrics.declared(), ids=lambda metric: metric.name)
 def test_a_name_says_part_what_and_unit(metric):
     assert re.fullmatch(
-        r"sluice_(ingest|buffer|flush|log|http|supervisor|build)(_[a-z]+)*_(seconds|bytes|rows|total|info)", metric.name
+        r"sluice_(ingest|buffer|flush|log|http|jobs|supervisor|build)(_[a-z]+)*_(seconds|bytes|rows|jobs|total|info)",
+        metric.name,
     )
     assert metric.name.endswith("_total") == (metric.kind == "counter")
     assert metric.text.endswith(".")

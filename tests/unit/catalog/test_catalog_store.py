@@ -3,7 +3,8 @@
 import asyncio
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import inspect, select, update
+from sqlalchemy.schema import DropTable
 
 from gateway.catalog import CatalogStore, Definition, NameTaken, Origin, database, tables
 from gateway.core.clock import SystemClock
@@ -57,6 +58,47 @@ async def test_tables_of_another_layout_are_refused(url, store):
 
     with pytest.raises(database.IncompatibleCatalog, match="layout 99"):
         await CatalogStore.open(url, SystemClock())
+
+
+async def make_version_1(url):
+    """Make a database as version 1 of the layout left it: with a data source in it, and no jobs."""
+    store = await CatalogStore.open(url, SystemClock())
+    async with store.change() as change:
+        await change.create_datasource((await store.list_workspaces())[0].id, EVENTS)
+    async with store._database.writing() as (transaction, _):
+        await transaction.execute(DropTable(tables.jobs))
+        await transaction.execute(update(tables.catalog_schema).values(version=1))
+    snapshot = await store.load_snapshot()
+    await store.aclose()
+    return snapshot
+
+
+async def test_a_database_of_version_1_is_brought_up_to_date_by_all_that_start_at_once(url):
+    before = await make_version_1(url)
+
+    stores = await asyncio.gather(*(CatalogStore.open(url, SystemClock()) for _ in range(6)))
+
+    for store in stores:
+        assert await store.load_snapshot() == before
+        async with store._database.reading() as transaction:
+            assert (await transaction.first(select(tables.catalog_schema))).version == tables.SCHEMA_VERSION
+            assert await transaction.each(select(tables.jobs), tuple) == []
+        await store.aclose()
+
+
+async def test_a_database_of_version_1_gets_the_indexes_a_new_one_has(url):
+    await make_version_1(url)
+
+    store = await CatalogStore.open(url, SystemClock())
+
+    def names(connection):
+        found.update(index["name"] for index in inspect(connection).get_indexes("jobs"))
+
+    found = set()
+    async with store._database.reading() as transaction:
+        await transaction.run(names)
+    assert found == {index.name for index in tables.jobs.indexes}
+    await store.aclose()
 
 
 async def test_a_database_that_cannot_be_opened_is_unavailable(tmp_path):

@@ -1,0 +1,71 @@
+"""Staging: rows taken out of a quarantine, in a table that nothing merges. Pure: names in, SQL out.
+
+`MOVE PARTITION` takes rows from one table to the other in one step; they are never in both, and never in neither. In
+the table made here parts are not merged, so a row is known by its part and its place in it for as long as the table is
+there: the rows can be read in blocks, again and again the same.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from gateway.schema.names import quote_identifier, quote_string
+from gateway.schema.quarantine import QUARANTINE_ENGINE
+
+# No part is small enough to be merged. The rest as in `ddl`: rows that were moved must survive a power loss.
+_SETTINGS: Final = "max_bytes_to_merge_at_max_space_in_pool = 1, fsync_after_insert = 1, fsync_part_directory = 1"
+
+PARTS: Final = (
+    "SELECT name, rows FROM system.parts WHERE active AND database = {database:String} AND table = {table:String} "
+    "ORDER BY name"
+)
+COLUMNS: Final = "SELECT name FROM system.columns WHERE database = {database:String} AND table = {table:String}"
+EXISTS: Final = "SELECT count() FROM system.tables WHERE database = {database:String} AND name = {table:String}"
+
+
+def create(database: str, table: str, source: str) -> str:
+    """Return the statement that makes the empty table, with the columns of `source`."""
+    engine = QUARANTINE_ENGINE
+    return (
+        f"CREATE TABLE IF NOT EXISTS {_place(database, table)} AS {_place(database, source)} ENGINE = {engine.name} "
+        f"PARTITION BY {engine.partition_key} ORDER BY {engine.sorting_key} SETTINGS {_SETTINGS}"
+    )
+
+
+def partitions(database: str, table: str, condition: str) -> str:
+    """Return the query for the ids of the partitions that have rows of `condition`."""
+    return f"SELECT DISTINCT _partition_id FROM {_place(database, table)} WHERE {condition} ORDER BY 1"  # noqa: S608
+
+
+def move(database: str, table: str, partition_id: str, to: str) -> str:
+    """Return the statement that moves the rows of a partition from one table to another, all or none."""
+    return (
+        f"ALTER TABLE {_place(database, table)} MOVE PARTITION ID {quote_string(partition_id)} "
+        f"TO TABLE {_place(database, to)}"
+    )
+
+
+def rename(database: str, table: str, to: str) -> str:
+    """Return the statement that gives the table another name."""
+    return f"RENAME TABLE {_place(database, table)} TO {_place(database, to)}"
+
+
+def sizes(database: str, table: str, part: str, first: int, limit: int) -> str:
+    """Return the query for place and bytes of up to `limit` rows of a part, from place `first` on."""
+    where = f"_part = {quote_string(part)} AND _part_offset >= {first}"
+    return (
+        f"SELECT _part_offset, byteSize(*) FROM {_place(database, table)} WHERE {where} "  # noqa: S608  ours
+        f"ORDER BY _part_offset LIMIT {limit}"
+    )
+
+
+def rows(database: str, table: str, columns: Sequence[str], part: str, first: int, end: int) -> str:
+    """Return the query for `columns`, which are SQL, of the rows at the places `first` to `end`, without `end`."""
+    where = f"_part = {quote_string(part)} AND _part_offset >= {first} AND _part_offset < {end}"
+    return (
+        f"SELECT {', '.join(columns)} FROM {_place(database, table)} WHERE {where} "  # noqa: S608  ours
+        "ORDER BY _part_offset"
+    )
+
+
+def _place(database: str, table: str) -> str:
+    return f"{quote_identifier(database)}.{quote_identifier(table)}"

@@ -1,0 +1,52 @@
+"""Process: what the processes of the gateway have in common: how they are told to stop, and what they do without."""
+
+import asyncio
+import os
+import signal
+import sys
+from importlib.abc import MetaPathFinder
+
+from gateway.core.parent import when_parent_is_gone
+
+
+class Stopping:
+    """Why and when to stop: a signal, or the end of stdin: the parent is gone. A second signal ends at once."""
+
+    def __init__(self, *, has_parent: bool) -> None:
+        """Listen from now on, in the running loop."""
+        self.is_orphan = False
+        self._event = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled)
+        if has_parent:
+            when_parent_is_gone(self._orphaned)
+
+    async def wait(self) -> None:
+        """Return when it is time to stop."""
+        await self._event.wait()
+
+    def _signalled(self) -> None:
+        if self._event.is_set():
+            os._exit(1)
+        self._event.set()
+
+    def _orphaned(self) -> None:
+        self.is_orphan = True
+        self._event.set()
+
+
+def hide_pandas() -> None:
+    """Say to this process that there is no pandas.
+
+    Arrow looks for it at its first conversion, and the embedded engine brings it along: half a second and 60 MB
+    in the middle of a request, for nothing.
+    """
+    sys.meta_path.insert(0, _NoPandas())
+
+
+class _NoPandas(MetaPathFinder):
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        del path, target
+        if fullname == "pandas":
+            raise ModuleNotFoundError("No module named 'pandas'", name="pandas")

@@ -1,0 +1,1 @@
+"""Imports: files → blocks of rows that fit, and rows in quarantine."""

@@ -1,0 +1,143 @@
+"""Service data sources: the tables in which a workspace can read about itself, `tinybird.<name>`.
+
+Each is a table of the workspace's own database, so nobody reads about another. Names, types and order of the columns
+are the contract's: people write `SELECT *`, and clients read states by type. What this gateway has no such thing of
+(Kafka, sinks) is there and empty, because clients look at all of them in one query.
+
+Source: service-datasources.md, section 3.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.schema.columns import parse_schema
+from gateway.schema.datafile import Datafile
+from gateway.schema.engines import parse_engine
+
+DATABASE: Final = "tinybird"
+"""As people write it."""
+
+RETENTION_DAYS: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTable:
+    """One service data source.
+
+    Attributes:
+        name: as people write it, behind `tinybird.`.
+        columns: names and types, as a schema.
+        time: the column by which old rows go.
+        sorting_key: of the table.
+        engine: of the table.
+        version: the column that says which of several rows with one key counts; "" if none.
+    """
+
+    name: str
+    columns: str
+    time: str
+    sorting_key: str
+    engine: str = "MergeTree"
+    version: str = ""
+
+    @property
+    def table(self) -> str:
+        """Its name in the workspace's database; no data source has such a name there."""
+        return f"service_{self.name}"
+
+    @property
+    def needs_final(self) -> bool:
+        """Whether rows with one key are one row, also before the engine got to merge them."""
+        return self.engine != "MergeTree"
+
+    def datafile(self) -> Datafile:
+        """Return what the table is made of."""
+        schema = parse_schema(self.columns)
+        options = {
+            "engine": self.engine,
+            "engine_partition_key": f"toYYYYMM({self.time})",
+            "engine_sorting_key": self.sorting_key,
+            "engine_ttl": f"toDateTime({self.time}) + toIntervalDay({RETENTION_DAYS})",
+            **({"engine_ver": self.version} if self.version else {}),
+        }
+        return Datafile(schema, parse_engine(options, schema))
+
+
+_TABLES: Final = (
+    ServiceTable(
+        "datasources_ops_log",
+        "timestamp DateTime, event_type String, datasource_id String, datasource_name String, result String, "
+        "elapsed_time Float32, error Nullable(String), `Options.Names` Array(String), `Options.Values` Array(String), "
+        "request_id String, import_id Nullable(String), job_id Nullable(String), rows Nullable(UInt64), "
+        "rows_quarantine Nullable(UInt64), blocks_ids Array(String), operation_id String, read_rows UInt64, "
+        "read_bytes UInt64, cpu_time Float32, memory_usage UInt64, written_rows UInt64, written_bytes UInt64, "
+        "written_rows_quarantine UInt64, written_bytes_quarantine UInt64, pipe_id String, pipe_name String, "
+        "release String, resource_tags Array(String)",
+        "timestamp",
+        "datasource_id, timestamp",
+    ),
+    ServiceTable(
+        "block_log",
+        "timestamp DateTime, request_id String, import_id String, job_id Nullable(String), source String, "
+        "block_id String, status String, datasource_id String, datasource_name String, "
+        "start_offset Nullable(Int64), end_offset Nullable(Int64), rows Nullable(Int32), parser Nullable(String), "
+        "quarantine_lines Nullable(UInt32), empty_lines Nullable(UInt32), bytes Nullable(UInt32), "
+        "processing_time Nullable(Float32), processing_error Nullable(String)",
+        "timestamp",
+        "timestamp, datasource_name",
+    ),
+    ServiceTable(
+        "jobs_log",
+        "job_id String, job_type LowCardinality(String), status LowCardinality(String), error Nullable(String), "
+        "workspace_id String, request_id Nullable(String), pipe_id Nullable(String), datasource_id Nullable(String), "
+        "created_at DateTime64(3), started_at Nullable(DateTime64(3)), updated_at DateTime64(3), job_metadata String",
+        "created_at",
+        "created_at, job_id",
+        "ReplacingMergeTree",
+        "updated_at",
+    ),
+    ServiceTable(
+        "datasources_storage",
+        "datasource_id String, datasource_name String, timestamp DateTime, bytes SimpleAggregateFunction(max, UInt64), "
+        "rows SimpleAggregateFunction(max, UInt64), bytes_quarantine SimpleAggregateFunction(max, UInt64), "
+        "rows_quarantine SimpleAggregateFunction(max, UInt64)",
+        "timestamp",
+        "datasource_id, timestamp, datasource_name",
+        "AggregatingMergeTree",
+    ),
+    ServiceTable(
+        "kafka_ops_log",
+        "timestamp DateTime, datasource_id String, topic String, partition Int16, msg_type String, lag Int64, "
+        "processed_messages Int32, processed_bytes Int32, committed_messages Int32, time_read Float32, "
+        "time_process Float32, time_write Float32, msg String",
+        "timestamp",
+        "datasource_id, topic, timestamp",
+    ),
+    ServiceTable(
+        "sinks_ops_log",
+        "timestamp DateTime, job_id Nullable(String), service LowCardinality(String), pipe_name String, "
+        "pipe_id String, result LowCardinality(String), error Nullable(String), elapsed_time Float64, "
+        "read_rows UInt64, written_rows UInt64, read_bytes UInt64, written_bytes UInt64, cpu_time Float32, "
+        "output UInt64, parameters Map(String, String), options Map(String, String), token_name String",
+        "timestamp",
+        "pipe_id, timestamp",
+    ),
+    ServiceTable(
+        "llm_usage",
+        "start_time DateTime, end_time DateTime, workspace_id String, user_email String, request_id String, "
+        "prompt_tokens UInt32, completion_tokens UInt32, total_tokens UInt32, duration Float32, cost Float32, "
+        "origin String, feature String",
+        "start_time",
+        "start_time, user_email, request_id",
+    ),
+)
+
+SERVICE_TABLES: Final[Mapping[str, ServiceTable]] = {table.name: table for table in _TABLES}
+"""By the name behind `tinybird.`."""
+
+
+def service_table(name: str) -> ServiceTable | None:
+    """Return the service data source that a query calls `name`, or None."""
+    database, _, rest = name.partition(".")
+    return SERVICE_TABLES.get(rest) if database == DATABASE else None

@@ -1,0 +1,59 @@
+"""Worker: the life of one process that does jobs. `server` is the life of one that answers HTTP.
+
+    start   catalog; the jobs that a process of this name left are given back; then jobs are taken
+    stop    no more are taken; those under way go on to their next checkpoint and are given back
+
+A second signal stops at once: a job goes on from its last checkpoint, whatever happened.
+"""
+
+import asyncio
+from typing import Final
+
+import uvloop
+
+from gateway.bootstrap import JobWorker, build_jobs
+from gateway.config import Settings, WorkerIdentity
+from gateway.core.clock import Clock, SystemClock
+from gateway.core.parent import say_ready
+from gateway.core.process import Stopping, hide_pandas
+from gateway.telemetry.logs import get_logger
+
+_logger = get_logger(__name__)
+
+# Without a parent there may be no engine either, and whoever starts next goes on with the jobs.
+_ORPHAN_SECONDS: Final = 1.0
+
+
+def run_job_worker(settings: Settings, identity: WorkerIdentity) -> int:
+    """Do jobs until a signal, or until whoever started us goes away; return the exit code."""
+    hide_pandas()
+    return uvloop.run(_work(settings, identity, SystemClock()))
+
+
+async def _work(settings: Settings, identity: WorkerIdentity, clock: Clock) -> int:
+    worker = await build_jobs(settings, identity, clock)
+    try:
+        await _run(worker, settings, identity)
+    finally:
+        await worker.catalog.aclose()
+        await worker.client.aclose()
+        await worker.store.aclose()
+    _logger.info("jobs.stopped")
+    return 0
+
+
+async def _run(worker: JobWorker, settings: Settings, identity: WorkerIdentity) -> None:
+    stopping = Stopping(has_parent=identity.exit_when_stdin_closes)
+    async with asyncio.TaskGroup() as group:
+        fresh = group.create_task(worker.catalog.run())
+        logging = group.create_task(worker.oplog.run())
+        running = group.create_task(worker.runner.run())
+        if identity.exit_when_stdin_closes:
+            say_ready(0)
+        _logger.info("jobs.ready", concurrency=settings.worker_concurrency)
+        await stopping.wait()
+        worker.runner.stop(_ORPHAN_SECONDS if stopping.is_orphan else settings.drain_seconds_max)
+        await running
+        await worker.oplog.drain(_ORPHAN_SECONDS)
+        logging.cancel()
+        fresh.cancel()

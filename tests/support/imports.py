@@ -1,0 +1,53 @@
+"""Imports over HTTP, as clients do them."""
+
+import time
+from typing import Any
+
+from tests.support.gateway import Answer, Gateway, with_query
+
+SECONDS_MAX = 60.0
+SCHEMA = "id UInt32 `json:$.id`, name String `json:$.name`"
+
+Form = list[tuple[str, str, bytes]]
+
+
+def ended(gateway: Gateway, job_id: str) -> dict[str, Any]:
+    """Ask for a job until it has ended; return it."""
+    deadline = time.monotonic() + SECONDS_MAX
+    while True:
+        job = gateway.get(f"/v0/jobs/{job_id}", debug="blocks,block_log").json
+        if job["status"] in {"done", "error", "cancelled"}:
+            return job
+        assert time.monotonic() < deadline, job
+        time.sleep(0.05)
+
+
+def send(
+    gateway: Gateway,
+    body: Any,
+    *,
+    content_type: str = "",
+    token: str | None = None,
+    encoding: str = "",
+    **params: str,
+) -> Answer:
+    """POST /v0/datasources with a raw body."""
+    headers = {"Content-Type": content_type} if content_type else {}
+    headers |= {"Content-Encoding": encoding} if encoding else {}
+    return gateway.request("POST", with_query("/v0/datasources", params), body, headers, token=token)
+
+
+def send_parts(gateway: Gateway, parts: Form, **params: str) -> Answer:
+    """The same as a multipart form: name, file name ("" for a plain field) and content of each part."""
+    body = bytearray()
+    for name, file_name, content in parts:
+        file = f'; filename="{file_name}"' if file_name else ""
+        body += f'--cut\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'.encode() + content + b"\r\n"
+    body += b"--cut--\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=cut"}
+    return gateway.request("POST", with_query("/v0/datasources", params), bytes(body), headers)
+
+
+def rows(gateway: Gateway, name: str) -> list[tuple[Any, ...]]:
+    """Everything in a data source, in order."""
+    return sorted(tuple(row.values()) for row in gateway.sql(f"SELECT * FROM {name}"))
