@@ -55,7 +55,9 @@ async def run(kills: int, seed: int, data_dir: Path) -> int:
                 if found != sums(after):
                     print(f"turn {turn}, {kind}: found {found}, expected {sums(after)}", flush=True)
                 model = after
-            print(f"seed {seed}: {sum(killed.values())} kills in {time.monotonic() - began:.0f} s, {turn} turns: {dict(killed)}")
+            print(
+                f"seed {seed}: {sum(killed.values())} kills in {time.monotonic() - began:.0f} s, {turn} turns: {dict(killed)}"
+            )
             print(f"turns that ended with other rows than they should: {wrong}", flush=True)
             return 1 if wrong else 0
     finally:

@@ -51,9 +51,10 @@ class ImportsApi:
         if request.params.has("mode"):
             self._imports.check_may_send(request.who, _mode(request.params), request.params.get("name"))
         upload = await self._receive(request)
-        mode = _mode(upload.params)
         name = upload.params.get("name")
         async with _kept(upload):
+            mode = _mode(upload.params)
+            is_progress = upload.params.flag("progress")
             if not name and mode != "create":
                 raise InvalidRequest(f"The 'name' parameter is required with mode={mode}")
             name = name or f"ds_{request.id.lower()}"
@@ -61,7 +62,7 @@ class ImportsApi:
             wanted = await _definition(upload) if is_definition or upload.params.get("schema") else None
             ask = None if is_definition else await _ask(request, upload, self._uploads, mode, name, wanted)
         if ask is not None:
-            return await self._import(request, upload.params, ask)
+            return await self._import(request, upload.params, ask, is_progress=is_progress)
         await upload.discard()
         assert wanted is not None
         made = await self._control.create(request.who, name, wanted)
@@ -88,10 +89,10 @@ class ImportsApi:
     async def _receive(self, request: Request) -> Upload:
         return await receive(request, self._uploads, self._imports.limits.received_bytes_max)
 
-    async def _import(self, request: Request, params: Params, ask: Ask) -> StreamResponse:
-        if ask.url or (ask.size > self._imports.limits.sync_bytes_max and not params.flag("progress")):
+    async def _import(self, request: Request, params: Params, ask: Ask, *, is_progress: bool) -> StreamResponse:
+        if ask.url or (ask.size > self._imports.limits.sync_bytes_max and not is_progress):
             return json_response(_envelope(await self._imports.start(request.who, ask), request.base_url))
-        if params.flag("progress"):
+        if is_progress:
             return await self._progress(request, params, ask)
         job = await self._imports.do(request.who, ask)
         return json_response(await self._body(request, job, params.get("debug")))

@@ -14,6 +14,9 @@ import pyarrow as pa
 from gateway.buffer.layout import Layout
 from gateway.buffer.records import CODEC_ARROW, CODEC_MSGPACK, Item, Seal
 
+# Rows of small items that become one Arrow batch: enough to be worth the calls, few enough to stay in the processor's
+# cache (a third faster than all at once).
+_ROWS_AT_ONCE: Final = 2048
 # What an Arrow stream has besides its schema and its batches: marks and padding.
 _STREAM_BYTES: Final = 256
 
@@ -71,14 +74,14 @@ class Batch:
         self.commits.clear()
 
 
-def encode_rows(layout: Layout, columns: list[list[Any]], rows: int, arrow_rows_min: int = 64) -> Item:
+def encode_rows(layout: Layout, columns: list[list[Any]], rows: int, arrow_rows_min: int = 150) -> Item:
     """Return `columns` (columns × rows, canonical values) as one item.
 
     Args:
         layout: names and types; `pa.array(column, type)` must hold for every column.
         columns: not modified.
         rows: the length of every column.
-        arrow_rows_min: from how many rows on Arrow is the cheaper encoding (measured: about 50).
+        arrow_rows_min: from how many rows on Arrow is the cheaper way to the insert, all in all (measured).
     """
     if rows < arrow_rows_min:
         return Item(layout.key, rows, CODEC_MSGPACK, _encode_columns(columns))
@@ -102,6 +105,9 @@ def table(layout: Layout, items: list[Item]) -> pa.Table:
                     column.extend(values)
             else:
                 columns = decoded
+            if len(columns[0]) >= _ROWS_AT_ONCE:
+                batches.append(_record_batch(layout.schema, columns))
+                columns = []
             continue
         if columns:
             batches.append(_record_batch(layout.schema, columns))

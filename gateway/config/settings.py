@@ -245,8 +245,11 @@ DEFAULTS: Final = Settings()
 WORKER_SETTINGS: Final = tuple(
     name
     for name, spec in SPECS.items()
-    if (spec.group in {"Outbound", "Imports", "Jobs", "Logging"} or name.startswith("clickhouse_"))
-    and name not in {"import_body_bytes_max", "import_parquet_body_bytes_max", "import_sync_bytes_max", "job_workers"}
+    if (
+        (spec.group in {"Outbound", "Imports", "Jobs", "Logging"} or name.startswith("clickhouse_"))
+        and name
+        not in {"import_body_bytes_max", "import_parquet_body_bytes_max", "import_sync_bytes_max", "job_workers"}
+    )
     or name in {"data_dir", "drain_seconds_max", "secret", "database_url"}
 )
 

@@ -22,7 +22,7 @@ from gateway.core.clock import Clock
 from gateway.core.errors import Conflict, InvalidRequest, NotFound, TooLarge, Unavailable
 from gateway.core.ids import new_uuid
 from gateway.imports.dialect import DialectOptions
-from gateway.imports.file import SAMPLE_BYTES, ImportFile
+from gateway.imports.file import SAMPLE_BYTES, ImportFile, remove
 from gateway.imports.infer import infer_columns
 from gateway.imports.replace import check_can_replace_rows
 from gateway.imports.run import KIND
@@ -183,7 +183,7 @@ class ImportControl:
             return await self._prepared(principal, ask)
         except BaseException:
             if ask.path is not None:
-                await asyncio.to_thread(ask.path.unlink, missing_ok=True)
+                await asyncio.to_thread(remove, ask.path)
             raise
 
     async def _prepared(self, principal: Principal, ask: Ask) -> tuple[NewJob, Datasource | None]:

@@ -15,6 +15,7 @@ from gateway.catalog.database import Database
 from gateway.clickhouse import ddl
 from gateway.clickhouse.client import Client
 from gateway.clickhouse.errors import ServerError
+from gateway.control.describe import wire_time
 from gateway.core.clock import Clock
 from gateway.core.ids import new_uuid
 from gateway.jobs.changes import changed_jobs
@@ -219,4 +220,5 @@ def _plain(value: Any) -> Any:
 
 
 def _milliseconds(moment: float) -> str:
-    return f"{moment:.3f}"
+    """Return a moment as the Jobs API shows it, cut to milliseconds; the Z is for servers that are not in UTC."""
+    return f"{wire_time(moment)[:-3]}Z"

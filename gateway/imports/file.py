@@ -146,6 +146,12 @@ class ImportFile:
         return Reading(blocks, fitter.arrow_schema, Quarantine(schema, ()))
 
 
+def remove(path: Path) -> None:
+    """Remove a stored file, and what `ImportFile` put beside it. Fine if it is gone; blocks."""
+    for each in (path, *path.parent.glob(f"{path.name}.*")):
+        each.unlink(missing_ok=True)
+
+
 def _closing(stream: Stream, blocks: Callable[[Stream], Iterator[Block]]) -> Iterator[Block]:
     with stream:
         yield from blocks(stream)

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from gateway.core.errors import InvalidRequest
-from gateway.imports.arrowtexts import json_texts
 from gateway.imports.csvfile import infer_file
 from gateway.imports.file import ImportFile
 from gateway.imports.ndjson import BLOCK_LINES, parts
-from gateway.imports.parquet import open_parquet, read_batches
+from gateway.imports.parquet import open_parquet
+from gateway.imports.parquet_schema import infer_parquet
 from gateway.imports.sniff import Format
 from gateway.ingest.lines import split
 from gateway.schema.infer import Inferred, infer_lines
@@ -19,7 +19,8 @@ def infer_columns(file: ImportFile, *, guessing: bool = True, wide: bool = False
     Args:
         file: the file, or its beginning.
         guessing: False makes every column of a CSV file String.
-        wide: leave room for later rows; for a file of which only the beginning is looked at, it is on anyway.
+        wide: leave room for later rows; it is on anyway where only the beginning of a file is looked at. The types of
+            Parquet are those of the file.
 
     Raises:
         InvalidRequest: it cannot be read, or there is nothing in it that columns could be made of.
@@ -27,10 +28,12 @@ def infer_columns(file: ImportFile, *, guessing: bool = True, wide: bool = False
     if file.format == Format.CSV:
         with file.stream() as stream:
             found = infer_file(stream, file.dialect(), wide=wide, guessing=guessing)
+    elif file.format == Format.PARQUET:
+        with file.plain().open("rb") as stored, open_parquet(stored) as parquet:
+            found = infer_parquet(parquet)
     else:
         _, is_cut = file.sample()
-        lines = _parquet_lines(file) if file.format == Format.PARQUET else _ndjson_lines(file)
-        found = infer_lines(lines, wide=wide or is_cut)
+        found = infer_lines(_ndjson_lines(file), wide=wide or is_cut)
     if not found.columns:
         raise InvalidRequest(
             f"There are no rows of {file.format} in the file that columns could be made of; check the 'format', "
@@ -43,9 +46,3 @@ def _ndjson_lines(file: ImportFile) -> Iterator[bytes]:
     with file.stream() as stream:
         for part in parts(stream, BLOCK_LINES):
             yield from split(part.text)
-
-
-def _parquet_lines(file: ImportFile) -> Iterator[bytes]:
-    with file.plain().open("rb") as stored, open_parquet(stored) as parquet:
-        for batch in read_batches(parquet, None):
-            yield from json_texts(batch.to_struct_array())

@@ -117,15 +117,23 @@ class _Replay:
             await self._taken_by(job.datasource_id, "").forget(patience)
             return
         taken = self._taken(source)
-        if job.status is not Status.DONE and ("parts" in self._state or not await taken.put_back(patience)):
-            is_begun = "parts" in self._state
-            if not is_begun:
-                self._state |= self._plan(source, await taken.parts(patience))
-            blocks = _Blocks(self._tools, self._refitter(), taken, patience, self)
-            if is_begun:  # it may have landed in part
-                await self._blocks(blocks, is_over=False, count_max=1)
-            await self._blocks(blocks, is_over=True)
+        if job.status is not Status.DONE:
+            await self._give_back(source, taken, patience)
         await taken.drop(patience)
+
+    async def _give_back(self, source: Datasource, taken: Taken, patience: Patience) -> None:
+        """Have the rows that were taken and not come to go back as they were."""
+        is_begun = "parts" in self._state
+        if not is_begun:
+            if await taken.put_back(patience):
+                return
+            self._state |= self._plan(source, await taken.parts(patience))
+        elif not await taken.is_there(patience):
+            return  # who was killed here before had come to the end
+        blocks = _Blocks(self._tools, self._refitter(), taken, patience, self)
+        if is_begun:  # the block in doubt may have landed in part
+            await self._blocks(blocks, is_over=False, count_max=1)
+        await self._blocks(blocks, is_over=True)
 
     # The data source
 

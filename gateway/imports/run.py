@@ -24,7 +24,7 @@ from gateway.core.clock import Clock
 from gateway.core.errors import InvalidRequest, Unavailable
 from gateway.imports.blocks import Block
 from gateway.imports.dialect import DialectOptions
-from gateway.imports.file import ImportFile, Reading
+from gateway.imports.file import ImportFile, Reading, remove
 from gateway.imports.insert import BlockInserter, Landed, Layout, Place
 from gateway.imports.outcome import Counts, block_shown, blocks_shown
 from gateway.imports.patience import Patience
@@ -124,11 +124,9 @@ class _Import:
 
     async def discard(self) -> None:
         """Remove what is left of it beside the rows."""
-        if self._spec.mode == "replace":
+        if self._spec.mode == "replace" and self._database:
             await self._replacement(self._patience.silent()).discard(self._state.get("due"))
-        path = self._path
-        for each in (path, *path.parent.glob(f"{path.name}.*")):
-            await asyncio.to_thread(each.unlink, missing_ok=True)
+        await asyncio.to_thread(remove, self._path)
 
     async def _whole(self, source: Datasource) -> None:
         await self._have_file()

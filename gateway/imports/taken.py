@@ -125,6 +125,10 @@ class Taken:
             return False
         return True
 
+    async def is_there(self, patience: Patience) -> bool:
+        """Whether rows were taken, and are not yet let go."""
+        return await self._exists(self._taken, patience)
+
     async def parts(self, patience: Patience) -> list[Part]:
         """Return where the rows are that were taken."""
         found = await self._rows(staging.PARTS, {"database": self._database, "table": self._taken}, patience)

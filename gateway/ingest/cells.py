@@ -107,8 +107,15 @@ class Cells:
 
     def _read_fast(self, texts: Sequence[Any], fast: _Fast) -> list[Any]:
         absent = self._absent
-        if absent.isdisjoint(texts):
+        if self._is_text and absent.isdisjoint(texts):
             return fast(texts)
+        if not self._is_text:
+            # What stands for no value is none of these types' values, so there is no need to look for it first.
+            try:
+                return fast(texts)
+            except _REFUSALS:
+                if absent.isdisjoint(texts):
+                    raise
         present = [text for text in texts if text not in absent]
         found = iter(fast(present) if present else ())
         missing, null = self._feed.missing, self._feed.null

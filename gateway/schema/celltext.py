@@ -60,13 +60,15 @@ def literal_json(text: str) -> bytes | None:
     text = text.strip(BLANKS)
     if text[:1] not in {"[", "{", "("}:
         return None
-    for form in (text, _as_json(text) if "'" in text or text.startswith("(") else None):
-        if form is not None:
-            try:
-                return bytes(_is_json(form))
-            except msgspec.MsgspecError:
-                continue
-    return None
+    try:
+        return bytes(_is_json(text))
+    except msgspec.MsgspecError:
+        pass
+    written = _as_json(text)
+    try:
+        return None if written is None else bytes(_is_json(written))
+    except msgspec.MsgspecError:
+        return None
 
 
 def _as_json(text: str) -> str | None:

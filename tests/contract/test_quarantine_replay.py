@@ -7,8 +7,6 @@ import pytest
 
 from tests.support.gateway import Gateway
 
-SECONDS_MAX = 40.0
-
 
 def replayed(gateway: Gateway, name: str, **params: str) -> dict:
     """Replay, wait until the job ends, and return it."""
@@ -18,11 +16,7 @@ def replayed(gateway: Gateway, name: str, **params: str) -> dict:
     assert begun["id"] == begun["job_id"] == begun["job"]["id"]
     assert begun["job"]["kind"] == "quarantine_replay"
     assert "error" not in begun
-    deadline = time.monotonic() + SECONDS_MAX
-    while (job := gateway.get(f"/v0/jobs/{begun['id']}").json)["status"] not in {"done", "error", "cancelled"}:
-        assert time.monotonic() < deadline, job
-        time.sleep(0.05)
-    return job
+    return gateway.await_job(begun["id"])
 
 
 def alter(gateway: Gateway, name: str, schema: str) -> None:

@@ -112,6 +112,19 @@ def test_what_is_done_to_a_data_source_is_in_the_operations_log(gateway):
     assert found["quarantine-replay"]["job_id"]
 
 
+def test_imports_are_in_the_operations_log_and_their_blocks_in_the_block_log(gateway):
+    name = gateway.create_datasource("id UInt32, word String")
+    answer = gateway.request("POST", f"/v0/datasources?mode=append&format=csv&name={name}", b"1,a\n2,b\nx,c\n")
+    import_id = answer.json["import_id"]
+
+    entry = operations(gateway, name, "append")["append"]
+
+    assert (entry["rows"], entry["rows_quarantine"], entry["import_id"]) == (2, 1, import_id)
+    (block,) = until(gateway, f"SELECT * FROM tinybird.block_log WHERE import_id = '{import_id}'", bool)
+    assert (block["rows"], block["quarantine_lines"], block["status"]) == (2, 1, "done")
+    assert (block["datasource_name"], block["start_offset"], block["end_offset"]) == (name, 0, 12)
+
+
 def test_each_job_is_one_row_with_its_last_status(gateway):
     name = gateway.create_datasource("id UInt32 `json:$.id`")
     gateway.post_events(name, [{"id": "x"}], wait="true")

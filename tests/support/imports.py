@@ -1,7 +1,10 @@
 """Imports over HTTP, as clients do them."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
+
+import pytest
 
 from tests.support.gateway import Answer, Gateway, with_query
 
@@ -51,3 +54,14 @@ def send_parts(gateway: Gateway, parts: Form, **params: str) -> Answer:
 def rows(gateway: Gateway, name: str) -> list[tuple[Any, ...]]:
     """Everything in a data source, in order."""
     return sorted(tuple(row.values()) for row in gateway.sql(f"SELECT * FROM {name}"))
+
+
+@pytest.fixture(scope="module", name="fetching")
+def fetching_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway of its own, which may fetch from this machine."""
+    gateway = Gateway(tmp_path_factory.mktemp("fetching"), "--outbound-allow", "127.0.0.1", "--workers", "1")
+    try:
+        gateway.start()
+        yield gateway
+    finally:
+        gateway.end()
