@@ -8,8 +8,7 @@ inserted, the next is read: two are in memory, however large the file is.
 """
 
 import asyncio
-import hashlib
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,8 +21,10 @@ from gateway.clickhouse.client import Client
 from gateway.clickhouse.errors import ServerError
 from gateway.core.clock import Clock
 from gateway.core.errors import InvalidRequest, Unavailable
+from gateway.imports.ahead import read_ahead
 from gateway.imports.blocks import Block
 from gateway.imports.dialect import DialectOptions
+from gateway.imports.fetched import fetch_whole
 from gateway.imports.file import ImportFile, Reading, remove
 from gateway.imports.insert import BlockInserter, Landed, Layout, Place
 from gateway.imports.outcome import Counts, block_shown, blocks_shown
@@ -38,7 +39,6 @@ from gateway.telemetry.oplog import BlockEntry, Operation, OpsLog
 KIND: Final = "import"
 
 _FETCH_SHARE: Final = 0.2  # of the progress of an import from a URL
-_SAY_SECONDS: Final = 1.0
 _STATISTICS: Final = (
     "SELECT total_rows, total_bytes FROM system.tables WHERE database = {database:String} AND name = {table:String}"
 )
@@ -190,7 +190,15 @@ class _Import:
         known = self._state.get("fetched")
         if known is not None and is_here:
             return
-        found = await self._fetch()
+        self._tools.options.uploads.mkdir(parents=True, exist_ok=True)
+        found = await fetch_whole(
+            self._tools.fetcher,
+            self._spec.url,
+            self._path,
+            self._tools.options.url_bytes_max,
+            lambda share: self._save(progress=100 * _FETCH_SHARE * share),
+            self._tools.clock,
+        )
         if (
             known is not None
             and known["digest"] != found["digest"]
@@ -201,37 +209,6 @@ class _Import:
                 f"{self.counts.rows} rows of the first one are stored"
             )
         await self._save(fetched=found)
-
-    async def _fetch(self) -> dict[str, Any]:
-        self._tools.options.uploads.mkdir(parents=True, exist_ok=True)
-        size, total = 0, None
-
-        def progress(got: int, of: int | None) -> None:
-            nonlocal size, total
-            size, total = got, of
-
-        async def tell() -> None:
-            while True:
-                await self._tools.clock.sleep(_SAY_SECONDS)
-                await self._save(progress=100 * _FETCH_SHARE * size / total if total else None)
-
-        telling = asyncio.create_task(tell())
-        fetching = asyncio.create_task(
-            self._tools.fetcher.fetch(
-                self._spec.url, self._path, bytes_max=self._tools.options.url_bytes_max, progress=progress
-            )
-        )
-        try:
-            await asyncio.wait({telling, fetching}, return_when=asyncio.FIRST_COMPLETED)
-            if telling.done():
-                await telling  # the job was cancelled, or is another's
-            fetched = await fetching
-        finally:
-            telling.cancel()
-            fetching.cancel()
-            await asyncio.gather(telling, fetching, return_exceptions=True)
-        digest = await asyncio.to_thread(_digest, self._path)
-        return {"digest": digest, "encoding": fetched.encoding, "charset": fetched.charset}
 
     def _file(self) -> ImportFile:
         known = self._state.get("fetched", {})
@@ -282,7 +259,7 @@ class _Import:
             halved=halved,
             remember=self._remember_halved,
         )
-        async with aclosing(_ahead(reading.blocks)) as blocks:
+        async with aclosing(read_ahead(reading.blocks)) as blocks:
             async for block in blocks:
                 if block.number < self._first_block:
                     continue
@@ -417,28 +394,3 @@ _NOTHING: Final = (
     "The file has no rows to replace with, so nothing was replaced; "
     "to delete what is there, send replace_truncate_when_empty=true"
 )
-
-
-async def _ahead(blocks: Iterator[Block]) -> AsyncGenerator[Block, None]:
-    """Yield `blocks`; while one is used, the next is read in a thread."""
-    reading = asyncio.create_task(asyncio.to_thread(next, blocks, None))
-    try:
-        while (block := await asyncio.shield(reading)) is not None:
-            reading = asyncio.create_task(asyncio.to_thread(next, blocks, None))
-            yield block
-    finally:
-        await asyncio.wait({reading})
-        if not reading.cancelled():
-            reading.exception()  # whoever wanted to know knows it
-        await asyncio.to_thread(_close, blocks)
-
-
-def _close(blocks: Iterator[Block]) -> None:
-    close = getattr(blocks, "close", None)
-    if close is not None:
-        close()
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

@@ -3,6 +3,7 @@
 import gzip
 import io
 import re
+import time
 from urllib.parse import urlencode
 
 import pyarrow as pa
@@ -402,13 +403,19 @@ def test_who_may_create_may_append_and_replace(gateway, name):
 def test_the_operations_log_tells_of_an_import(gateway, name):
     import_id = send(gateway, b"1,a\nx,b\n", name=name, mode="append").json["import_id"]
 
-    found = gateway.sql(
-        "SELECT event_type, result, rows, rows_quarantine FROM tinybird.datasources_ops_log "
-        f"WHERE import_id = '{import_id}'"
-    )
+    what = "event_type, result, rows, rows_quarantine"
+    assert _logged(gateway, f"SELECT {what} FROM tinybird.datasources_ops_log WHERE import_id = '{import_id}'") == [
+        {"event_type": "append", "result": "ok", "rows": 1, "rows_quarantine": 1}
+    ]
+    what = "rows, quarantine_lines, status"
+    assert _logged(gateway, f"SELECT {what} FROM tinybird.block_log WHERE import_id = '{import_id}'") == [
+        {"rows": 1, "quarantine_lines": 1, "status": "done"}
+    ]
 
-    assert found == [{"event_type": "append", "result": "ok", "rows": 1, "rows_quarantine": 1}]
-    blocks = gateway.sql(
-        f"SELECT rows, quarantine_lines, status FROM tinybird.block_log WHERE import_id = '{import_id}'"
-    )
-    assert blocks == [{"rows": 1, "quarantine_lines": 1, "status": "done"}]
+
+def _logged(gateway: Gateway, query: str) -> list:
+    """What a log says, as soon as it says something: another worker may still have it."""
+    deadline = time.monotonic() + 20
+    while not (found := gateway.sql(query)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
