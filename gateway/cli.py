@@ -284,7 +284,7 @@ def _report(directory: Path, *, with_segments: bool) -> int:
         for segment in report.segments if with_segments else ():
             _say(
                 f"  segment {segment.segment}: {segment.bytes} bytes, {segment.frames} frames, "
-                f"{segment.payload_bytes} bytes of payload, {segment.tail_bytes} bytes of unfinished tail\n"
+                f"{segment.payload_bytes} bytes of payload, {segment.tail_bytes} bytes behind the last frame\n"
             )
         for damage in report.damage:
             _say(

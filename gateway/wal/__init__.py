@@ -6,6 +6,7 @@ commit). The log never looks inside a payload: the buffer above gives it meaning
     directory/
     ├── 00000000000000000001.log    segments: append-only, numbered without a gap, never written again once left
     ├── 00000000000000000002.log
+    ├── spare                       a released segment, kept to make the next one of; its content means nothing
     ├── synced                      how far the last sync reached: a lower bound that recovery may trust
     ├── lock                        flock: one process per log
     └── damaged/                    copies of what recovery could not read
@@ -19,7 +20,8 @@ What it promises, whatever the moment of the crash:
 * a full disk refuses, and the log is clean when there is room again.
 
 Not here, on purpose: compression (payloads come compressed or not), deleting single frames (only whole segments go),
-reading while running (what was appended is in the buffer's memory), the acknowledged position (the buffer's).
+reading while running (what was appended is in the buffer's memory), the acknowledged position (the buffer's), erasing
+(what was released lies in `spare` until it is written over).
 
     frame    how a segment, a frame and the synced record lie on disk        pure
     files    the few calls of the operating system the log makes

@@ -1,7 +1,7 @@
 """Files: the few calls of the operating system the log makes, so that a test can crash, fill or break the disk.
 
 Every method may raise `OSError`. Offsets are explicit (no file position), so a retried call does the same again.
-Removing a name and creating one are durable only after `sync_directory`; bytes only after `sync`.
+Creating, changing and removing a name are durable only after `sync_directory`; bytes only after `sync`.
 """
 
 import fcntl
@@ -54,8 +54,11 @@ class FileSystem(Protocol):
     def unlink(self, path: Path) -> None:
         """Remove the name `path`."""
 
+    def rename(self, path: Path, name: Path) -> None:
+        """Call the file `path` `name` from now on, in one step; a file that had the name loses it."""
+
     def sync_directory(self, path: Path) -> None:
-        """Return when creations and removals in `path` are on the disk."""
+        """Return when creations, renamings and removals in `path` are on the disk."""
 
     def lock(self, path: Path) -> int:
         """Return a descriptor that holds the only lock on `path`; BlockingIOError if another holds it."""
@@ -118,6 +121,10 @@ class OsFileSystem:
     def unlink(self, path: Path) -> None:
         """See `FileSystem.unlink`."""
         path.unlink()
+
+    def rename(self, path: Path, name: Path) -> None:
+        """See `FileSystem.rename`."""
+        path.rename(name)
 
     def sync_directory(self, path: Path) -> None:
         """See `FileSystem.sync_directory`."""

@@ -1,7 +1,7 @@
 """Inspect: what is in a log, for people, without a lock and without changing anything.
 
 Behind `sluice log inspect DIR` (print the report) and `sluice log verify DIR` (end with its `exit_status`). May be used
-while the log is being written; what is in the middle of a write then shows as tail.
+while the log is being written; what is in the middle of a write then shows as tail, and what is released is left out.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class SegmentReport:
     payload_bytes: int
     first: Position | None  # of its frames
     last: Position | None
-    tail_bytes: int  # of a write that did not finish, or is going on
+    tail_bytes: int  # behind the frames: of a write that did not finish or is going on, or left of an earlier segment
     damage: tuple[Damage, ...]
 
 
@@ -92,6 +92,8 @@ def _inspect_segment(files: FileSystem, path: Path, found: Survey, segment: int)
             payload_bytes += len(payload)
     finally:
         files.close(fd)
+    if scan.damage and path.name not in files.list(path.parent):
+        return None  # released, and perhaps already written over as another segment
     return SegmentReport(
         segment,
         found.sizes[segment],

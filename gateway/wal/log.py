@@ -40,8 +40,8 @@ class LogOptions:
     bytes_max: int = 10 * 1024 * _MIB  # all segments together; when it is used, appends are refused
     staged_bytes_max: int = 256 * _MIB  # appended and not yet written, in memory
     sync_interval_seconds: float = 1.0  # under `os` and `memory`: how long written bytes stay un-synced
-    # Reserve a whole segment when it is made: a sync of a small group then takes a third less. Switch it off where the
-    # file system cannot (ZFS, NFS): there the C library writes to every block instead.
+    # Reserve a whole segment when it is made (a sync of a small group then takes a third less), of a released one if
+    # there is (less again). Off where the file system cannot (ZFS, NFS): there the C library writes to every block.
     preallocate: bool = True
 
     def __post_init__(self) -> None:
@@ -293,6 +293,7 @@ class Log:
             recovery.mark,
             Position(recovery.last_segment, recovery.end),
             allocate_bytes=self._options.segment_bytes_max if self._options.preallocate else 0,
+            has_spare=recovery.survey.has_spare,
             files=self._files,
             clock=self._clock,
         )

@@ -1,4 +1,4 @@
-"""Recover: read all segments back at a start, keep aside what is damaged, cut off what was never finished.
+"""Recover: read all segments back at a start, keep aside what is damaged, cut off what was never promised.
 
 Always starts: damage is reported and copied to `damaged/`, and the frames around it are read. The damaged segment is
 left as it is until it is released, so the same damage is reported again by the next start.
@@ -15,7 +15,7 @@ from gateway.wal.errors import UnknownFormat
 from gateway.wal.files import FileSystem
 from gateway.wal.frame import SEGMENT_HEADER_BYTES, VERSION, Position, SegmentHeader, Synced
 from gateway.wal.scan import Damage, SegmentScan
-from gateway.wal.segment import SYNCED_NAME, segment_name
+from gateway.wal.segment import SPARE_NAME, SYNCED_NAME, segment_name
 
 DAMAGED_NAME = "damaged"
 
@@ -30,6 +30,7 @@ class Survey:
     headers: dict[int, SegmentHeader]  # of those segments whose header is sound
     synced: Synced | None
     missing: tuple[Damage, ...]  # segments that must have been there
+    has_spare: bool
 
     @property
     def mark(self) -> int | None:
@@ -78,7 +79,7 @@ def survey(files: FileSystem, directory: Path) -> Survey:
                 headers[segment] = header
                 if header.version > VERSION:
                     raise UnknownFormat(f"{segment_name(segment)} was written by a newer version of Sluice.")
-    return Survey(sizes, headers, synced, tuple(_missing(sizes, headers, synced)))
+    return Survey(sizes, headers, synced, tuple(_missing(sizes, headers, synced)), SPARE_NAME in names)
 
 
 def _read(files: FileSystem, path: Path, length: int) -> tuple[int, bytes]:
@@ -112,7 +113,7 @@ class Recovery:
     survey: Survey
     draw: Callable[[int], bytes]
     damage: list[Damage] = field(default_factory=list)  # complete when `frames` is
-    truncated_bytes: int = 0  # of writes that never finished and nobody was told are safe
+    truncated_bytes: int = 0  # behind the newest frame: an unfinished write nobody was told is safe, or leftovers
     is_finished: bool = False
     mark: int = 0
     last_segment: int = 0  # greatest number ever used; never used again, so positions never come back

@@ -1,12 +1,16 @@
-"""Scan: read one segment back, and tell damage from the tail of a write that never finished.
+"""Scan: read one segment back, and tell damage from the tail that was never promised.
 
 The bytes alone cannot tell: a damaged length may point past the end of the file and look like a torn write. So a place
 where no whole frame can be read is at first only *suspect*, and is judged when more is known:
 
     a whole frame follows it                            damage
-    it begins before the safe end                       damage
+    it begins before the safe end                       damage, up to there
     otherwise                                           the tail; nobody was told that it is safe
     zeros up to the end of the file, beyond safe end    nothing: room reserved ahead
+
+The tail is a write that never finished, or what is left of the segment whose file this one was made of, or first one
+and then the other: where one ends cannot be told, and need not be. Frames of that segment are none here (see `frame`),
+so they can neither be read nor make what lies before them look like damage.
 
 The safe end is what is known about the segment from outside it: the header of the next segment names it exactly
 (nothing behind it is read), the `synced` file gives a lower bound for the newest segment, and if an older segment has
@@ -25,7 +29,15 @@ from typing import Final
 from isal.isal_zlib import crc32
 
 from gateway.wal.files import FileSystem
-from gateway.wal.frame import FRAME_HEADER_BYTES, PAYLOAD_BYTES_MAX, SEGMENT_HEADER_BYTES, decode, decode_header, seed
+from gateway.wal.frame import (
+    FRAME_HEADER_BYTES,
+    PAYLOAD_BYTES_MAX,
+    SEGMENT_HEADER_BYTES,
+    decode,
+    decode_header,
+    find_header,
+    seed,
+)
 
 # Long enough that the calls do not count, short enough to stay in a processor's cache.
 _CHUNK_BYTES: Final = 1024 * 1024
@@ -67,7 +79,7 @@ class SegmentScan:
     ) -> None:
         self.damage: list[Damage] = []
         self.end = 0  # where what was promised or could be read ends; complete when `frames` is
-        self.tail_bytes = 0  # of an unfinished write, behind `end`
+        self.tail_bytes = 0  # behind `end`: of an unfinished write, or left of an earlier segment
         self._files = files
         self._fd = fd
         self._segment = segment
@@ -124,10 +136,9 @@ class SegmentScan:
             if bad_end <= start:
                 continue  # zeros to the end of the file
             if start < safe_end:
-                self.damage.append(Damage(self._segment, start, bad_end - start, what))
-                self.end = bad_end
-            else:
-                self.tail_bytes += bad_end - start
+                self.end = min(bad_end, safe_end)
+                self.damage.append(Damage(self._segment, start, self.end - start, what))
+            self.tail_bytes += bad_end - max(start, min(bad_end, safe_end))
         self._suspects.clear()
         if not is_followed and safe_end > self._size:
             self.damage.append(Damage(self._segment, self._size, safe_end - self._size, "file cut short"))
@@ -155,12 +166,14 @@ class SegmentScan:
 
     def _find_frame(self, offset: int) -> int:
         """Return where the first whole frame at or behind `offset` begins, or the end of the segment."""
-        mark = self._mark.to_bytes(4, "little")
         while offset + FRAME_HEADER_BYTES <= self._stop:
-            at = self._chunk.find(mark, self._load(offset, FRAME_HEADER_BYTES))
+            start = self._load(offset, FRAME_HEADER_BYTES)
+            if start + FRAME_HEADER_BYTES > len(self._chunk):
+                break  # the file was cut meanwhile
+            at = find_header(self._chunk, start, self._mark, self._seed, self._chunk_at)
             if at < 0:
-                # The mark may lie across the border of two chunks.
-                offset = max(offset + 1, self._chunk_at + len(self._chunk) - 3)
+                # A header may lie across the border of two chunks.
+                offset = self._chunk_at + len(self._chunk) - FRAME_HEADER_BYTES + 1
                 continue
             offset = self._chunk_at + at
             header = self._header(offset)

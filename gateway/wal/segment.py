@@ -8,6 +8,11 @@
 
 A segment that is left is never written or synced again. The header of its successor says where its good frames end.
 
+A released segment is kept as `spare`, and the next one is made of it. Its blocks were written before: a sync then has
+no extent to turn from reserved to written, which saves work and time. A segment is always made under that name, of
+what is there or of a new file, and gets its own when its header is on the disk: whatever the moment of a crash, there
+is a spare, whose content means nothing, or a segment with a sound header. What it held before is no frame: see `frame`.
+
 Everything here blocks and belongs to the writer; the loop reads `segment` and calls methods only through it.
 """
 
@@ -24,6 +29,7 @@ from gateway.wal.frame import SEGMENT_HEADER_BYTES, Buffer, Position, SegmentHea
 from gateway.wal.sync import Group
 
 SYNCED_NAME = "synced"
+SPARE_NAME = "spare"
 
 # So many failures of the disk in a row, each on a fresh segment, and only a restart is believed to help.
 POISONINGS_MAX = 3
@@ -56,7 +62,15 @@ class SegmentWriter:
     """Appends groups to the newest segment."""
 
     def __init__(
-        self, directory: Path, mark: int, end: Position, *, allocate_bytes: int, files: FileSystem, clock: Clock
+        self,
+        directory: Path,
+        mark: int,
+        end: Position,
+        *,
+        allocate_bytes: int,
+        has_spare: bool,
+        files: FileSystem,
+        clock: Clock,
     ) -> None:
         self.segment = end.segment  # newest that was ever created
         self._end = end.offset  # of its good frames; Invariant: nothing answered lies behind it
@@ -65,6 +79,9 @@ class SegmentWriter:
         self._synced_fd: int | None = None
         self._mark = mark
         self._directory = directory
+        self._spare = directory / SPARE_NAME
+        self._has_spare = has_spare
+        self._reusable: set[int] = set()  # of the segments there are, those that may become the spare
         self._allocate_bytes = allocate_bytes
         self._files = files
         self._clock = clock
@@ -92,14 +109,20 @@ class SegmentWriter:
         return Outcome(self._last(), self._last(), seconds)
 
     def remove(self, segment: int) -> bool:
-        """Unlink `segment` for good; say whether it is gone."""
+        """Unlink `segment`, or make it the spare; say whether it is gone for good."""
+        path = self._directory / segment_name(segment)
         try:
             with contextlib.suppress(FileNotFoundError):
-                self._files.unlink(self._directory / segment_name(segment))
+                if segment in self._reusable and not self._has_spare:
+                    self._files.rename(path, self._spare)
+                    self._has_spare = True
+                else:
+                    self._files.unlink(path)
             # After each, oldest first: so a crash never leaves a gap, which would look like a lost segment.
             self._files.sync_directory(self._directory)
         except OSError:
             return False
+        self._reusable.discard(segment)
         return True
 
     def close(self) -> None:
@@ -117,6 +140,9 @@ class SegmentWriter:
             return
         if self._end > self._synced_end:
             self._sync(self._end)
+        # Not a short one, nor one that a large frame has to itself: a spare is a whole segment, and no more.
+        if self._allocate_bytes * 3 // 4 <= self._end <= self._allocate_bytes:
+            self._reusable.add(self.segment)
         self._let_go()
 
     def _let_go(self) -> None:
@@ -130,29 +156,50 @@ class SegmentWriter:
                 self._files.close(fd)
 
     def _create(self, segment: int) -> None:
+        """Open `segment`, made of the spare, or of a new file if there is none or the disk fails on it."""
+        if self._has_spare:
+            self._has_spare = False
+            with contextlib.suppress(OSError):
+                self._make(segment, is_new=False)
+                return
+        self._make(segment, is_new=True)
+
+    def _make(self, segment: int, *, is_new: bool) -> None:
+        """Open `segment`, made under the name of the spare; on an error both names are gone."""
         path = self._directory / segment_name(segment)
-        fd = self._files.create(path)
         try:
-            self._fd = fd
+            if is_new:
+                self._fd = self._files.create(self._spare)
+            else:
+                # It is still a segment until its removal is on the disk, and that may have failed halfway.
+                self._files.sync_directory(self._directory)
+                self._fd = self._files.open(self._spare, writable=True)
             self._write_all([SegmentHeader(self._mark, segment, self._end).encode()], 0)
-            self._allocate(fd)
+            self._fit(self._fd)
+            self._files.sync(self._fd)
+            self._files.rename(self._spare, path)
             self._files.sync_directory(self._directory)
         except BaseException:
-            self._fd = None
-            with contextlib.suppress(OSError):
-                self._files.close(fd)
-            with contextlib.suppress(OSError):
-                self._files.unlink(path)
+            fd, self._fd = self._fd, None
+            if fd is not None:
+                with contextlib.suppress(OSError):
+                    self._files.close(fd)
+            for name in (self._spare, path):
+                with contextlib.suppress(OSError):
+                    self._files.unlink(name)
             raise
         self.segment, self._end, self._synced_end = segment, SEGMENT_HEADER_BYTES, SEGMENT_HEADER_BYTES
 
-    def _allocate(self, fd: int) -> None:
-        """Reserve the segment: a sync then has no new length to record (a third faster for small groups)."""
-        if self._allocate_bytes:
+    def _fit(self, fd: int) -> None:
+        """Reserve a whole segment: a sync then has no new length to record (a third faster for small groups)."""
+        size, wanted = self._files.size(fd), max(self._allocate_bytes, SEGMENT_HEADER_BYTES)
+        if size > wanted:  # a spare of the time of other options
+            self._files.truncate(fd, wanted)
+        elif size < wanted:
             try:
-                self._files.allocate(fd, self._allocate_bytes)
+                self._files.allocate(fd, wanted)
             except OSError:  # full, or the file system cannot: it is a saving, not a need
-                self._files.truncate(fd, SEGMENT_HEADER_BYTES)
+                self._files.truncate(fd, size)
 
     def _write_all(self, buffers: list[Buffer], offset: int) -> None:
         assert self._fd is not None or not buffers

@@ -31,7 +31,9 @@ async def test_a_whole_log_is_verified(data_dir, capsys):
 async def test_an_inspection_lists_the_segments(data_dir, capsys):
     assert main(["log", "inspect", str(log_directory(data_dir, 0))]) == 0
 
-    assert "segment 1:" in capsys.readouterr().out
+    listed = capsys.readouterr().out
+    assert "segment 1:" in listed
+    assert "0 bytes behind the last frame" in listed
 
 
 async def test_damage_is_shown_with_its_place_and_in_the_exit_code(data_dir, capsys):

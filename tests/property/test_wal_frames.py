@@ -14,6 +14,7 @@ from gateway.wal.frame import (
     decode,
     decode_header,
     encode_header,
+    find_header,
     seed,
 )
 
@@ -61,6 +62,35 @@ def test_a_frame_from_another_place_is_not_this_one(payload, segment, offset, ot
     is_same = place == seed(segment) ^ offset
     assert (decode(frame, 0, MARK, place) is not None) == is_same
     assert is_same == ((segment, offset) == (other_segment, other_offset))
+
+
+@given(payloads, segments, st.integers(1, 2**32 - 1), st.integers(0, 3), offsets)
+def test_a_frame_an_earlier_segment_left_in_its_place_is_never_taken_for_one(payload, segment, more, times, offset):
+    """Not just improbable: no payload and no offset make it one, for numbers that differ modulo 2^32."""
+    later = segment + more + times * 2**32
+    left, place = framed(payload, segment, offset), seed(later) ^ offset
+
+    assert decode_header(left, 0, MARK, place) is None
+    assert decode(left, 0, MARK, place) is None
+    assert find_header(left, 0, MARK, seed(later), offset) == -1
+
+
+@given(st.binary(max_size=20), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
+def test_a_sum_begun_with_another_number_is_another(data, start, other):
+    assert (zlib.crc32(data, start) == zlib.crc32(data, other)) == (start == other)
+
+
+@given(st.lists(st.tuples(st.sampled_from([6, 7]), payloads), max_size=6), offsets, st.data())
+def test_the_first_header_of_a_segment_is_found_among_those_of_another(frames, offset, data):
+    lying = b""
+    for segment, payload in frames:
+        lying += framed(payload, segment, offset + len(lying))
+    lying = lying[: data.draw(st.integers(0, len(lying)))]
+    at = data.draw(st.integers(0, len(lying)))
+
+    places = range(at, len(lying) - FRAME_HEADER_BYTES + 1)
+    sound = [each for each in places if decode_header(lying, each, MARK, seed(7) ^ offset + each) is not None]
+    assert find_header(lying, at, MARK, seed(7), offset) == min(sound, default=-1)
 
 
 @given(payloads, segments, offsets)

@@ -45,6 +45,10 @@ class _File:
         self.data, self.synced, self.pending = image, bytes(image), []
 
 
+def _renamed(names: dict[Path, _File], step: dict[Path, _File | None]) -> dict[Path, _File]:
+    return {path: file for path, file in {**names, **step}.items() if file is not None}
+
+
 def _applied(image: bytearray, at: int, data: bytes | None) -> bytearray:
     end = at if data is None else at + len(data)
     if len(image) < end:
@@ -65,6 +69,7 @@ class SimulatedFileSystem:
         self._chance = random.Random(seed)
         self._names: dict[Path, _File] = {}
         self._synced_names: dict[Path, _File] = {}
+        self._steps: list[dict[Path, _File | None]] = []  # changes of names since, each whole or not at all
         self._descriptors: dict[int, _File] = {}
         self._locks: dict[int, _File] = {}
         self._next_fd = 100
@@ -91,15 +96,14 @@ class SimulatedFileSystem:
 
     def crash(self) -> None:
         self.kill()
-        names = dict(self._synced_names)
-        for path in {**self._names, **self._synced_names}:
-            now, before = self._names.get(path), self._synced_names.get(path)
-            if now is not before and self._chance.random() < 0.5:
-                if now is None:
-                    del names[path]
-                else:
-                    names[path] = now
-        self._names, self._synced_names = names, dict(names)
+        names, lost = dict(self._synced_names), set()
+        for step in self._steps:
+            # What was built on a lost step is lost with it; apart from that, later ones may arrive before earlier ones.
+            if lost.isdisjoint(step) and self._chance.random() < 0.5:
+                names = _renamed(names, step)
+            else:
+                lost.update(step)
+        self._names, self._synced_names, self._steps = names, dict(names), []
         for file in dict.fromkeys(names.values()):
             file.tear(self._chance)
 
@@ -113,6 +117,7 @@ class SimulatedFileSystem:
         file = _File()
         file.data, file.synced = bytearray(data), data
         self._names[path] = self._synced_names[path] = file
+        self._steps = [step for step in self._steps if path not in step]
 
     def paths(self) -> list[Path]:
         return sorted(self._names)
@@ -136,7 +141,7 @@ class SimulatedFileSystem:
         self._call("create")
         file = self._names.get(path)
         if file is None:
-            file = self._names[path] = _File()
+            self._step({path: (file := _File())})
         else:
             file.apply(0, None)
         return self._descriptor(file)
@@ -146,7 +151,7 @@ class SimulatedFileSystem:
             if not writable:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
             self._call("open")
-            self._names[path] = _File()
+            self._step({path: _File()})
         return self._descriptor(self._names[path])
 
     def close(self, fd: int) -> None:
@@ -200,15 +205,19 @@ class SimulatedFileSystem:
 
     def unlink(self, path: Path) -> None:
         self._call("unlink")
-        if path not in self._names:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-        del self._names[path]
+        self._named(path)
+        self._step({path: None})
+
+    def rename(self, path: Path, name: Path) -> None:
+        self._call("rename")
+        self._step({path: None, name: self._named(path)})
 
     def sync_directory(self, path: Path) -> None:
         self._call("sync_directory")
         here = {each: file for each, file in self._names.items() if each.parent == path}
         elsewhere = {each: file for each, file in self._synced_names.items() if each.parent != path}
         self._synced_names = elsewhere | here
+        self._steps = [step for step in self._steps if all(each.parent != path for each in step)]
 
     def lock(self, path: Path) -> int:
         file = self._names.get(path)
@@ -219,6 +228,16 @@ class SimulatedFileSystem:
         return fd
 
     # ---
+
+    def _named(self, path: Path) -> _File:
+        if path not in self._names:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        return self._names[path]
+
+    def _step(self, step: dict[Path, _File | None]) -> None:
+        """Change names, all in `step` or none."""
+        self._names = _renamed(self._names, step)
+        self._steps.append(step)
 
     def _descriptor(self, file: _File) -> int:
         self._next_fd += 1

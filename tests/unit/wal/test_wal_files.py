@@ -89,6 +89,35 @@ def test_an_unlinked_name_is_gone_and_its_descriptor_still_reads(files, director
     assert files.read(fd, 1, 0) == b"x"
 
 
+def test_a_renamed_file_keeps_its_content_and_its_descriptors(files, directory):
+    fd = files.create(directory / "a")
+    files.write(fd, [b"one"], 0)
+
+    files.rename(directory / "a", directory / "b")
+    files.write(fd, [b"two"], 3)
+    files.sync_directory(directory)
+
+    assert files.list(directory) == ["b"]
+    assert files.read(files.open(directory / "b"), 10, 0) == b"onetwo"
+
+
+def test_renaming_takes_the_name_from_who_had_it(files, directory):
+    files.write(files.create(directory / "a"), [b"new"], 0)
+    old = files.create(directory / "b")
+    files.write(old, [b"old"], 0)
+
+    files.rename(directory / "a", directory / "b")
+
+    assert files.list(directory) == ["b"]
+    assert files.read(files.open(directory / "b"), 10, 0) == b"new"
+    assert files.read(old, 10, 0) == b"old"
+
+
+def test_a_missing_file_cannot_be_renamed(files, directory):
+    with pytest.raises(FileNotFoundError):
+        files.rename(directory / "a", directory / "b")
+
+
 def test_a_lock_is_held_once_and_let_go_by_closing(files, directory):
     fd = files.lock(directory / "lock")
 
@@ -139,3 +168,37 @@ def test_a_crash_may_forget_names_that_were_not_synced(tmp_path):
 
         seen.add(tuple(path.name for path in files.paths()))
     assert seen == {(), ("new",), ("old",), ("new", "old")}
+
+
+def test_a_crash_keeps_a_renaming_whole_or_forgets_it(tmp_path):
+    """Never both names, never none; what was built on a forgotten one is forgotten too."""
+    seen = set()
+    for seed in range(60):
+        files = SimulatedFileSystem(seed)
+        fd = files.create(tmp_path / "a")
+        files.write(fd, [b"x"], 0)
+        files.sync(fd)
+        files.sync_directory(tmp_path)
+        files.rename(tmp_path / "a", tmp_path / "b")
+        files.rename(tmp_path / "b", tmp_path / "c")
+
+        files.crash()
+
+        (path,) = files.paths()
+        assert files.content(path) == b"x"
+        seen.add(path.name)
+    assert seen == {"a", "b", "c"}
+
+
+def test_a_renaming_is_durable_once_the_directory_is_synced(tmp_path):
+    for seed in range(30):
+        files = SimulatedFileSystem(seed)
+        files.create(tmp_path / "a")
+        files.create(tmp_path / "b")
+        files.sync_directory(tmp_path)
+        files.rename(tmp_path / "a", tmp_path / "b")
+        files.sync_directory(tmp_path)
+
+        files.crash()
+
+        assert [path.name for path in files.paths()] == ["b"]

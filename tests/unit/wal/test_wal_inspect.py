@@ -69,6 +69,50 @@ async def test_a_segment_released_meanwhile_is_left_out():
     assert report.damage == ()
 
 
+async def test_a_segment_released_and_written_over_while_it_is_read_is_left_out():
+    """Its file is the next segment before the end of it was read."""
+    files = SimulatedFileSystem()
+    log, _, _ = open_log(files, segment_bytes_max=100, preallocate=True)
+    await put(log, [b"x" * 40, b"y" * 40])
+    healthy, reads = files.read, []
+
+    def read(fd, length, offset):
+        reads.append(offset)
+        if offset == 36 and reads.count(36) == 1:  # the frames of the first segment
+            files.rename(DIRECTORY / "00000000000000000001.log", DIRECTORY / "00000000000000000003.log")
+            written = files.open(DIRECTORY / "00000000000000000003.log", writable=True)
+            files.write(written, [b"z" * 60], 0)
+        return healthy(fd, length, offset)
+
+    files.read = read
+
+    report = inspect(DIRECTORY, files)
+
+    assert [each.segment for each in report.segments] == [2]
+    assert report.damage == ()
+    await log.aclose()
+
+
+async def test_a_segment_cut_while_it_is_read_ends_there():
+    """Room reserved ahead is given back when a segment is left; until then the inspection may have begun."""
+    files = SimulatedFileSystem()
+    log, _, _ = open_log(files, segment_bytes_max=1 << 20, preallocate=True)
+    await put(log, [b"x" * 40])
+    healthy = files.read
+
+    def read(fd, length, offset):
+        if offset > 36 + 56:
+            return b""
+        return healthy(fd, length, offset)[: 36 + 56 - offset]
+
+    files.read = read
+
+    report = inspect(DIRECTORY, files)
+
+    assert (report.frames, report.damage) == (1, ())
+    await log.aclose()
+
+
 def test_other_files_are_left_alone(tmp_path):
     for name in ("notes.log", "aaaaaaaaaaaaaaaaaaaa.log", "00000000000000000001.log.bak"):
         (tmp_path / name).write_bytes(b"not ours")
