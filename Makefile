@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
+CLIENTS := $(VENV)/clients/.installed
 
 .DEFAULT_GOAL := help
 
@@ -31,7 +32,12 @@ lint: $(READY) ## format, rules and directions of imports
 types: $(READY) ## mypy, strict
 	@$(BIN)/mypy
 
-test: $(READY) ## the whole suite, on the real engine
+$(CLIENTS): $(READY) tests/clients/requirements.txt
+	@test -x $(VENV)/clients/bin/python || $(BIN)/python -m venv $(VENV)/clients
+	@$(VENV)/clients/bin/python -m pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
+	@touch $@
+
+test: $(READY) $(CLIENTS) ## the whole suite, on the real engine
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-fault: $(READY) ## the unkind ones, in their long form

@@ -12,16 +12,18 @@ from typing import Final
 import uvloop
 
 from gateway.bootstrap import JobWorker, build_jobs
-from gateway.config import Settings, WorkerIdentity
+from gateway.config import Settings, WorkerIdentity, uploads_directory
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.parent import say_ready
 from gateway.core.process import Stopping, hide_pandas
 from gateway.telemetry.logs import get_logger
+from gateway.web.upload import sweep
 
 _logger = get_logger(__name__)
 
 # Without a parent there may be no engine either, and whoever starts next goes on with the jobs.
 _ORPHAN_SECONDS: Final = 1.0
+_SWEEP_SECONDS: Final = 3600.0
 
 
 def run_job_worker(settings: Settings, identity: WorkerIdentity) -> int:
@@ -33,7 +35,7 @@ def run_job_worker(settings: Settings, identity: WorkerIdentity) -> int:
 async def _work(settings: Settings, identity: WorkerIdentity, clock: Clock) -> int:
     worker = await build_jobs(settings, identity, clock)
     try:
-        await _run(worker, settings, identity)
+        await _run(worker, settings, identity, clock)
     finally:
         await worker.catalog.aclose()
         await worker.client.aclose()
@@ -42,12 +44,13 @@ async def _work(settings: Settings, identity: WorkerIdentity, clock: Clock) -> i
     return 0
 
 
-async def _run(worker: JobWorker, settings: Settings, identity: WorkerIdentity) -> None:
+async def _run(worker: JobWorker, settings: Settings, identity: WorkerIdentity, clock: Clock) -> None:
     stopping = Stopping(has_parent=identity.exit_when_stdin_closes)
     async with asyncio.TaskGroup() as group:
         fresh = group.create_task(worker.catalog.run())
         logging = group.create_task(worker.oplog.run())
         running = group.create_task(worker.runner.run())
+        sweeping = group.create_task(_sweep(settings, clock))
         if identity.exit_when_stdin_closes:
             say_ready(0)
         _logger.info("jobs.ready", concurrency=settings.worker_concurrency)
@@ -55,5 +58,18 @@ async def _run(worker: JobWorker, settings: Settings, identity: WorkerIdentity) 
         worker.runner.stop(_ORPHAN_SECONDS if stopping.is_orphan else settings.drain_seconds_max)
         await running
         await worker.oplog.drain(_ORPHAN_SECONDS)
-        logging.cancel()
-        fresh.cancel()
+        for task in (logging, fresh, sweeping):
+            task.cancel()
+
+
+async def _sweep(settings: Settings, clock: Clock) -> None:
+    """Remove, now and then, uploaded files whose request failed after they were received."""
+    while True:
+        try:
+            removed = await asyncio.to_thread(sweep, uploads_directory(settings.data_dir), clock.now())
+        except OSError as error:
+            _logger.warning("uploads.sweep_failed", error=str(error))
+        else:
+            if removed:
+                _logger.info("uploads.swept", files=removed)
+        await clock.sleep(_SWEEP_SECONDS)

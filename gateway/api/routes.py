@@ -15,6 +15,7 @@ from gateway.api.ops import OpsApi
 from gateway.api.quarantine import QuarantineApi
 from gateway.api.sql import SqlApi
 from gateway.api.tokens import TokensApi
+from gateway.api.workspaces import WorkspacesApi
 from gateway.web.front import Handler, Route, RouteTable
 
 _SMALL = 64 * 1024
@@ -34,6 +35,7 @@ class Apis:
     sql: SqlApi
     tokens: TokensApi
     jobs: JobsApi
+    workspaces: WorkspacesApi
     ops: OpsApi
 
 
@@ -79,6 +81,10 @@ def routes(apis: Apis, events_body_bytes_max: int) -> list[Route]:
         Route("POST", "/v0/jobs/{id}/cancel",           jobs.cancel,          "token",  _SMALL),
         Route("POST", "/v0/jobs/{id}/retry",            jobs.retry,           "token",  _SMALL),
 
+        *_workspaces(apis.workspaces),
+        Route("GET",  "/v0/regions",                    apis.workspaces.regions, "public", _SMALL),
+        Route("GET",  "/v0/auth",                       apis.workspaces.auth, "token",  _SMALL),
+
         Route("GET",  "/health",                        ops.health,           "public", _SMALL),
         Route("GET",  "/v0/health",                     ops.health,           "public", _SMALL),
         Route("GET",  "/ready",                         ops.ready,            "public", _SMALL),
@@ -95,6 +101,20 @@ def _unserved(handler: Handler) -> list[Route]:
     plain = [("POST", "share"), ("DELETE", "share"), ("POST", "sample"), ("POST", "start"), ("POST", "stop")]
     schedules = [(method, "scheduling/{part}") for method in ("GET", "POST", "PUT", "DELETE")]
     return [Route(method, base + path, handler, "token", _SMALL) for method, path in plain + schedules]
+
+
+def _workspaces(api: WorkspacesApi) -> list[Route]:
+    """Return the routes of workspaces, which clients ask for under either version."""
+    paths = [
+        ("workspace", api.current),
+        ("user/workspaces", api.of_user),
+        ("workspaces/{which}", api.one),
+        ("environments", api.branches),
+        ("environments/{which}", api.branch),
+    ]
+    return [
+        Route("GET", f"/{each}/{path}", handler, "token", _SMALL) for each in ("v0", "v1") for path, handler in paths
+    ]
 
 
 def table(apis: Apis, events_body_bytes_max: int) -> RouteTable:

@@ -54,6 +54,9 @@ _ENVELOPE_BYTES_MAX: Final = 2 * _FIELDS_BYTES_MAX
 _LINES_MAX: Final = 20 * _PARTS_MAX
 _CHUNK_BYTES: Final = 256 * 1024
 _FILE_NAME_LENGTH_MAX: Final = 255
+# How long files may lie in the directory: those that are not whole, since something was added; and whole ones.
+_PART_SECONDS_MAX: Final = 3600.0
+_WHOLE_SECONDS_MAX: Final = 72 * 3600.0
 # What a stream that broke off raises, or whose chunks or parts cannot be told apart.
 _BROKEN: Final = (ValueError, OSError, RuntimeError, AssertionError, HttpProcessingError)
 
@@ -115,21 +118,24 @@ async def receive(request: Request, directory: Path, bytes_max: int, pace: Pace 
         await spool.discard()
 
 
-def sweep(directory: Path, older_than_seconds: float, now: float) -> int:
-    """Remove the files in `directory` that never became whole, and return how many.
+def sweep(directory: Path, now: float) -> int:
+    """Remove the files in `directory` that nobody will come for, and return how many.
+
+    Those that never became whole, once nothing was added to them for an hour; whole ones after three days: a job that
+    nobody took for two ends.
 
     Args:
         directory: as for `receive`; fine if it is not there.
-        older_than_seconds: since something was added to them; less than that may still be growing.
         now: Unix time.
 
     Raises:
         OSError: one cannot be removed.
     """
     removed = 0
-    for path in directory.glob(f"*{PART}"):
+    for path in directory.glob("*"):
+        seconds = _PART_SECONDS_MAX if path.suffix == PART else _WHOLE_SECONDS_MAX
         try:
-            if path.stat().st_mtime < now - older_than_seconds:
+            if path.stat().st_mtime < now - seconds:
                 path.unlink()
                 removed += 1
         except FileNotFoundError:

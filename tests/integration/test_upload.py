@@ -98,7 +98,7 @@ async def a_counter(directory: Path) -> AsyncIterator[Counter]:
         return json_response({"size": uploads[-1].size})
 
     front = Front(RouteTable([Route("POST", "/", handler, "public", 0)]), None, SystemClock())  # type: ignore[arg-type]
-    server = listen_module.http_server(front)
+    server = listen_module.http_server(front, front.express)
     listening = await asyncio.get_running_loop().create_server(server, sock=listen_module.bind("127.0.0.1", 0))
     yield Counter(listening.sockets[0].getsockname()[1], directory, uploads)
     listening.close()
@@ -534,13 +534,13 @@ class _Broken:
         return self._fail if name == self._call else getattr(os, name)
 
 
-async def test_the_sweep_removes_what_never_became_whole_and_is_old(tmp_path):
-    for name in ("a.part", "b.part", "c", "d.csv"):
+async def test_the_sweep_removes_what_nobody_will_come_for(tmp_path):
+    hour, now = 3600, 1_000_000
+    for name, age in (("a.part", 2 * hour), ("b.part", hour // 2), ("c", 71 * hour), ("d", 73 * hour)):
         (tmp_path / name).write_bytes(b"x")
-        os.utime(tmp_path / name, (1000, 1000))
-    os.utime(tmp_path / "b.part", (1999, 1999))
+        os.utime(tmp_path / name, (now - age, now - age))
 
-    assert sweep(tmp_path, older_than_seconds=100, now=2000) == 1
+    assert sweep(tmp_path, now) == 2
 
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.part", "c", "d.csv"]
-    assert sweep(tmp_path / "not_there", older_than_seconds=0, now=2000) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.part", "c"]
+    assert sweep(tmp_path / "not_there", now) == 0

@@ -1,0 +1,59 @@
+"""Workspaces, as far as clients ask for them before their first command; read only. Source: organizations.md §1-4."""
+
+from typing import Any, Final
+
+from aiohttp.web import StreamResponse
+
+from gateway.control.workspaces import WorkspaceControl, regions
+from gateway.core.errors import NotFound
+from gateway.web.request import Request, json_response
+
+# One SDK makes objects of exactly these keys, and fails on any other; it says who it is in every URL.
+_STRICT: Final = "python-sdk"
+_STRICT_CURRENT: Final = ("id", "name", "user_id", "user_email", "scope", "main")
+_STRICT_ITEM: Final = ("id", "name", "token")
+_STRICT_REGION: Final = ("name", "api_host", "provider")
+
+
+class WorkspacesApi:
+    """Handlers of the family."""
+
+    def __init__(self, control: WorkspaceControl) -> None:
+        self._control = control
+
+    async def current(self, request: Request) -> StreamResponse:
+        """Describe the workspace of the token."""
+        return json_response(_for_client(request, self._control.current(request.who), _STRICT_CURRENT))
+
+    async def of_user(self, request: Request) -> StreamResponse:
+        """List the workspaces that the token may use; none with `only_environments`, which asks for branches."""
+        found = await self._control.of_user(request.who)
+        items = [] if request.params.flag("only_environments") else found["workspaces"]
+        return json_response(found | {"workspaces": [_for_client(request, item, _STRICT_ITEM) for item in items]})
+
+    async def one(self, request: Request) -> StreamResponse:
+        """Describe one workspace, by id or name."""
+        found = await self._control.one(request.who, request.captures["which"])
+        return json_response(_for_client(request, found, _STRICT_ITEM))
+
+    async def branches(self, request: Request) -> StreamResponse:
+        """List the branches: there are none."""
+        del request
+        return json_response({"environments": []})
+
+    async def branch(self, request: Request) -> StreamResponse:
+        """Describe one branch: there are none."""
+        raise NotFound(f'Branch "{request.captures["which"]}" does not exist: there are no branches here')
+
+    async def regions(self, request: Request) -> StreamResponse:
+        """List the regions: this host, as the client reached it."""
+        found = regions(request.base_url)
+        return json_response({"regions": [_for_client(request, each, _STRICT_REGION) for each in found]})
+
+    async def auth(self, request: Request) -> StreamResponse:
+        """Say whether the token is the account's own; one that is not valid does not get here."""
+        return json_response({"is_valid": True, "is_user": request.who.is_user})
+
+
+def _for_client(request: Request, shown: dict[str, Any], strict: tuple[str, ...]) -> dict[str, Any]:
+    return {key: shown[key] for key in strict} if request.params.get("from") == _STRICT else shown
