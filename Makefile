@@ -7,7 +7,7 @@ CLIENTS := $(VENV)/clients/.installed
 
 .DEFAULT_GOAL := help
 
-.PHONY: help install run fmt lint types test test-fault check load bench profile lock clean
+.PHONY: help install run fmt lint types test test-fault check load bench curves profile lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -56,6 +56,9 @@ load: $(READY) $(LOADENV) ## user stories with k6 and locust; ARGS="spike --tool
 
 bench: $(READY) ## both sides of every comparison, in turn; ARGS="--only 1,3 --rounds 5"; wrk makes it better
 	@$(BIN)/python loadtest/bench.py $(ARGS)
+
+curves: $(READY) $(LOADENV) ## how it grows, drawn into docs/: about six minutes
+	@$(BIN)/python loadtest/curves.py --out docs $(ARGS)
 
 profile: $(READY) $(LOADENV) ## a flame graph of a worker under load; needs the right to look into processes
 	@$(BIN)/python loadtest/flame.py --rows 1 --functions $(ARGS)

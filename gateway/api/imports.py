@@ -37,6 +37,10 @@ _PARAMETERS_BYTES_MAX: Final = 1024 * 1024
 _LINES: Final = "application/x-ndjson"
 
 
+# What gzip and zstd begin with.
+_PACKED: Final = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
+
+
 class ImportsApi:
     """Handlers of the family."""
 
@@ -90,7 +94,7 @@ class ImportsApi:
         return await receive(request, self._uploads, self._imports.limits.received_bytes_max)
 
     async def _import(self, request: Request, params: Params, ask: Ask, *, is_progress: bool) -> StreamResponse:
-        if ask.url or (ask.size > self._imports.limits.sync_bytes_max and not is_progress):
+        if ask.url or (ask.text_bytes > self._imports.limits.sync_bytes_max and not is_progress):
             return json_response(_envelope(await self._imports.start(request.who, ask), request.base_url))
         if is_progress:
             return await self._progress(request, params, ask)
@@ -223,6 +227,7 @@ async def _ask(request: Request, upload: Upload, uploads: Path, mode: str, name:
         url=params.get("url"),
         size=upload.size,
         encoding=upload.encoding,
+        is_packed=bool(upload.encoding) or upload.head.startswith(_PACKED),
         dialect=_dialect(upload),
         wanted=wanted,
         guessing=params.flag("type_guessing", default=True),

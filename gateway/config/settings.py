@@ -219,7 +219,8 @@ class Settings:
     import_sync_bytes_max: int = _size(
         "Imports",
         "8MiB",
-        "Largest file that is imported while the client waits; larger ones are left to a worker.",
+        "Largest file that is imported while the client waits; larger ones are left to a worker. What is packed counts "
+        "eight times.",
         least="0",
     )
 

@@ -70,6 +70,7 @@ class Ask:
         url: of the file, if none came.
         size: of the file that came.
         encoding: how it is said to be compressed.
+        is_packed: it is compressed, said or not.
         dialect: see `DialectOptions`.
         wanted: what the data source shall be; None: what the file says.
         guessing: False makes every column of a CSV file String.
@@ -85,12 +86,18 @@ class Ask:
     url: str = ""
     size: int = 0
     encoding: str = ""
+    is_packed: bool = False
     dialect: Mapping[str, Any] = field(default_factory=dict)
     wanted: Datafile | None = None
     guessing: bool = True
     condition: str = ""
     truncate_when_empty: bool = False
     request_id: str = ""
+
+    @property
+    def text_bytes(self) -> int:
+        """About how much text the file is: what is packed unfolds to some eight times its size."""
+        return self.size * (8 if self.is_packed or self.format == "parquet" else 1)
 
 
 class ImportControl:

@@ -12,6 +12,8 @@ from gateway.jobs import Filters, Job, JobStore, Status
 # Long ones: they are in the answer about one job, as far as it is asked for them, and never in the list.
 _BLOCKS: Final = "blocks"
 _BLOCK_LOG: Final = "block_log"
+# Why a job does not get further just now; of no use when it does, or has ended.
+_NOTE: Final = "note"
 
 
 class JobControl:
@@ -68,6 +70,8 @@ class JobControl:
 def list_item(job: Job, base_url: str) -> dict[str, Any]:
     """Return a job as the list shows it; `base_url` is scheme and host as the client reached us."""
     extra = {name: value for name, value in job.shown.items() if name not in _NOT_FROM_SHOWN}
+    if job.status.is_end or not extra.get(_NOTE):
+        extra.pop(_NOTE, None)
     shown = {
         **extra,
         "id": job.id,

@@ -18,7 +18,7 @@ from gateway.clickhouse.client import Client
 from gateway.clickhouse.errors import ServerError
 from gateway.core.clock import Clock
 from gateway.core.errors import Unavailable
-from gateway.jobs.context import JobContext, JobFailed
+from gateway.jobs import JobContext, JobFailed, JobLost
 from gateway.schema.names import quote_string
 from gateway.telemetry.oplog import Operation, OpsLog
 
@@ -116,7 +116,7 @@ class RowDeleter:
             request_id=job.request_id,
             job_id=job.id,
         )
-        with self._ops.watch(operation) as outcome:
+        with self._ops.watch(operation, unless=(Unavailable, JobLost)) as outcome:
             await self._delete(context, Deletion.of(job.spec))
             outcome.rows = int(context.job.state["rows_affected"])
 

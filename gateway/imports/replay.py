@@ -21,7 +21,7 @@ from gateway.clickhouse.client import Client
 from gateway.clickhouse.errors import ServerError
 from gateway.clickhouse.reasons import matches
 from gateway.core.clock import Clock
-from gateway.core.errors import InvalidRequest
+from gateway.core.errors import InvalidRequest, Unavailable
 from gateway.imports.insert import BlockInserter, Landed, Layout, Place
 from gateway.imports.patience import Patience
 from gateway.imports.taken import BLOCK_BYTES_MAX, BLOCK_ROWS_MAX, Part, Taken, TakenRow
@@ -69,7 +69,7 @@ class ReplayHandler(JobHandler):
             job_id=job.id,
             options={name: str(text) for name, text in job.spec.items()},
         )
-        with self._tools.ops.watch(operation) as outcome:
+        with self._tools.ops.watch(operation, unless=(Unavailable, JobLost)) as outcome:
             replay = _Replay(self._tools, context)
             try:
                 await replay.run()

@@ -31,13 +31,14 @@ from gateway.imports.outcome import Counts, block_shown, blocks_shown
 from gateway.imports.patience import Patience
 from gateway.imports.replace import Replacement
 from gateway.imports.spec import ImportSpec
-from gateway.jobs import JobContext, JobFailed
+from gateway.jobs import JobContext, JobFailed, JobLost
 from gateway.outbound.fetch import Fetcher, FetchFailed
 from gateway.schema.columns import parse_schema
 from gateway.telemetry.oplog import BlockEntry, Operation, OpsLog
 
 KIND: Final = "import"
 
+_FETCHES_MAX: Final = 5  # times a URL that does not answer is asked
 _FETCH_SHARE: Final = 0.2  # of the progress of an import from a URL
 _STATISTICS: Final = (
     "SELECT total_rows, total_bytes FROM system.tables WHERE database = {database:String} AND name = {table:String}"
@@ -86,7 +87,7 @@ class ImportHandler:
             job_id=job.id,
             options={"mode": job.spec["mode"], "format": job.spec["format"]},
         )
-        with self._tools.ops.watch(operation) as outcome:
+        with self._tools.ops.watch(operation, unless=(Unavailable, JobLost)) as outcome:
             run = _Import(self._tools, context)
             try:
                 await run.run()
@@ -120,6 +121,8 @@ class _Import:
             reason = str(error).replace(f"{self._database}.", "").replace(source.table, source.name)
             raise JobFailed(f"ClickHouse refuses the import: {reason}") from error
         except FetchFailed as error:
+            if self._context.job.failures >= _FETCHES_MAX - 1:
+                raise JobFailed(str(error)) from error
             raise Unavailable(str(error)) from error
 
     async def discard(self) -> None:

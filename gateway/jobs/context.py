@@ -59,6 +59,8 @@ class JobContext:
             JobCancelled: the user asked: clean up and stop. The checkpoint was kept.
         """
         lease = self.job.lease
+        if self.job.failures and state != self.job.state:
+            shown = {"note": "", **(shown or {})}  # why it failed before is no news any more
         self.job = await self.hold(
             lambda: self._store.checkpoint(lease, self.job.id, state, shown=shown, progress=progress)
         )

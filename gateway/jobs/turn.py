@@ -142,18 +142,21 @@ class Turn:
 
     async def _try_later(self, error: BaseException) -> None:
         """Give a job back whose code failed, unless that happened too often."""
-        failures = self.context.job.failures + 1
+        job = self.context.job
+        failures = job.failures + 1
         is_outage = isinstance(error, Unavailable) or self._is_outage(error)
+        is_told = is_outage or isinstance(error, GatewayError)
+        why = str(error) if is_told else "internal error, its id helps to find it in the log"
         if failures >= (OUTAGES_MAX if is_outage else FAILURES_MAX):
             self._log.error("jobs.given_up", failures=failures, exc_info=None if is_outage else error)
-            is_told = is_outage or isinstance(error, GatewayError)
-            why = str(error) if is_told else "internal error, its id helps to find it in the log"
             return await self._end(Status.ERROR, f"The job was tried {failures} times and did not succeed: {why}")
         seconds = wait_seconds(failures)
         self._log.warning(
             "jobs.retried", failures=failures, again_in_seconds=seconds, exc_info=None if is_outage else error
         )
-        metrics.job_retries.labels(self.context.job.kind).inc()
+        metrics.job_retries.labels(job.kind).inc()
+        note = {"note": f"It will be tried again: {why}"}
+        await self._write(lambda lease, job_id: self._store.checkpoint(lease, job_id, job.state, shown=note))
         await self._write(lambda lease, job_id: self._store.postpone(lease, job_id, seconds))
         return None
 

@@ -18,6 +18,7 @@ from gateway.schema.errors import SchemaError
 from gateway.schema.indexes import Index
 from gateway.schema.names import quote_identifier
 from gateway.schema.quarantine import AFTER, quarantine_columns
+from gateway.schema.types import parse_type
 
 REMOVE_TTL: Final = "REMOVE TTL"
 
@@ -90,8 +91,8 @@ def _modify(before: Column, after: Column) -> list[str]:
     is_wider = after.nullable and after.type.args[0].text == before.type.text
     if not (is_same or is_wider):
         raise SchemaError(
-            f"Column '{after.name}' cannot change its type from {before.type.text} to {after.type.text}: only a change "
-            f"to Nullable({before.type.text}) is supported"
+            f"Column '{after.name}' cannot change its type from {before.type.text} to {after.type.text}"
+            f"{_possible(before.type.text)}. Make a data source with the new type, and exchange the two"
         )
     if "MATERIALIZED" in {before.default_kind, after.default_kind} and before.default_value != after.default_value:
         raise SchemaError(f"Column '{after.name}': a MATERIALIZED expression cannot be changed")
@@ -101,6 +102,15 @@ def _modify(before: Column, after: Column) -> list[str]:
     if before.codec and not after.codec:
         operations.insert(0, f"MODIFY COLUMN {quote_identifier(after.name)} REMOVE CODEC")
     return operations
+
+
+def _possible(kind: str) -> str:
+    """Return what a column of type `kind` can become, as the end of a sentence."""
+    try:
+        parse_type(f"Nullable({kind})")
+    except SchemaError:
+        return ""
+    return f": only a change to Nullable({kind}) is supported"
 
 
 def _quarantine_operations(old: Schema, new: Schema) -> list[str]:

@@ -155,27 +155,34 @@ class OpsLog:
         self._put(entry)
 
     @contextmanager
-    def watch(self, operation: Operation) -> Iterator[Outcome]:
-        """Record `operation` when the block ends: with its time, its outcome, and the error if it raises."""
+    def watch(self, operation: Operation, *, unless: tuple[type[Exception], ...] = ()) -> Iterator[Outcome]:
+        """Record `operation` when the block ends: with its time, its outcome, and the error if it raises.
+
+        What ends with one of the errors `unless`, or is cut off, goes on later: nothing is recorded.
+        """
         started = self._clock.monotonic()
         outcome, error = Outcome(operation.rows, operation.rows_quarantine, dict(operation.options)), ""
+        is_over = False
         try:
             yield outcome
+            is_over = True
         except Exception as caught:
             error = str(caught) or type(caught).__name__
+            is_over = not isinstance(caught, unless)
             raise
         finally:
-            self.record(
-                replace(
-                    operation,
-                    error=error,
-                    elapsed_seconds=self._clock.monotonic() - started,
-                    rows=outcome.rows,
-                    rows_quarantine=outcome.rows_quarantine,
-                    options=outcome.options,
-                    job_id=outcome.job_id or operation.job_id,
+            if is_over:
+                self.record(
+                    replace(
+                        operation,
+                        error=error,
+                        elapsed_seconds=self._clock.monotonic() - started,
+                        rows=outcome.rows,
+                        rows_quarantine=outcome.rows_quarantine,
+                        options=outcome.options,
+                        job_id=outcome.job_id or operation.job_id,
+                    )
                 )
-            )
 
     def flushed(self, datasource_id: str, is_quarantine: bool, rows: int, size: int, seconds: float) -> None:
         """Add a batch of events that was committed: `rows` in `size` bytes, after `seconds`."""

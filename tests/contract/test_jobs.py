@@ -142,6 +142,14 @@ class TestObject:
         assert (asked["blocks"], asked["block_log"]) == ([], [])
         assert gateway.post(f"/v0/jobs/{job_id}/cancel").json["status"] == "cancelled"
 
+    def test_what_holds_a_job_up_is_said_while_it_works_and_not_afterwards(self, gateway):
+        held = ({"note": "It will be tried again: no answer"}, 1)
+        at_work, goes_on = make_job(gateway, "taken", held), make_job(gateway, "taken", held, ({"note": ""}, 2))
+
+        assert gateway.job(at_work)["note"] == "It will be tried again: no answer"
+        assert "note" not in gateway.job(goes_on)
+        assert "note" not in gateway.job(make_job(gateway, "taken", held, Status.DONE))
+
     def test_progress_moves_while_it_works(self, gateway):
         async def watch():
             async with jobs_of(gateway) as (store, workspace_id):

@@ -54,6 +54,23 @@ def test_changes_that_would_move_rows_are_refused(new, reason):
         operations(new)
 
 
+@pytest.mark.parametrize(
+    ("kind", "possible"),
+    [
+        ("UInt16", ": only a change to Nullable(UInt16) is supported. Make"),
+        ("Nullable(UInt16)", "to String. Make"),
+        ("LowCardinality(String)", "to String. Make"),
+        ("Array(String)", "to String. Make"),
+    ],
+)
+def test_who_asks_for_another_type_is_told_what_is_possible(kind, possible):
+    with pytest.raises(SchemaError) as refused:
+        alter_operations(parse_schema(f"v {kind}"), parse_schema("v String"))
+
+    assert possible in str(refused.value)
+    assert "Nullable(Nullable(" not in str(refused.value)
+
+
 def described(schema=OLD, ttl="", indexes="", description=""):
     columns = parse_schema(schema)
     engine = parse_engine({"engine": "MergeTree", "engine_ttl": ttl}, columns)
