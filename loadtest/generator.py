@@ -121,7 +121,7 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         answer = self.rest + data if self.rest else data
         head = answer.find(b"\r\n\r\n")
-        if head < 0 or len(answer) < head + 4 + _content_length(answer[:head]):
+        if head < 0 or not _is_whole(answer, head):
             self.rest = answer
             return
         self.rest = b""
@@ -135,11 +135,15 @@ class _Connection(asyncio.Protocol):
         self.run.lost(self)
 
 
-def _content_length(head: bytes) -> int:
-    for line in head.split(b"\r\n"):
-        if line[:15].lower() == b"content-length:":
-            return int(line[15:])
-    return 0
+def _is_whole(answer: bytes, head: int) -> bool:
+    """Say whether the body is there that the first `head` bytes announce: of a length, in chunks, or none."""
+    for line in answer[:head].split(b"\r\n"):
+        name = line[:18].lower()
+        if name.startswith(b"content-length:"):
+            return len(answer) >= head + 4 + int(line[15:])
+        if name == b"transfer-encoding:":
+            return answer.endswith(b"0\r\n\r\n")
+    return True
 
 
 class _Run:

@@ -6,6 +6,8 @@
     python loadtest/load.py mixed --tool locust
     python loadtest/load.py soak --seconds 28800 --url https://gateway.example --token p.…
 
+Numbers and a page for each go to loadtest/results/load-<story>-<tool>.json and .html.
+
 Stories: steady, ramp, spike, soak, mixed, sources, gzip, browser. The exit code is 1 if a threshold of a story does not
 hold. The tools come from loadtest/.venv (see requirements.txt) or from PATH.
 """
@@ -20,10 +22,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import orjson
 from processes import TOKEN, Failed, Gateway
 
 _HERE = Path(__file__).parent
 STORIES = ("steady", "ramp", "spike", "soak", "mixed", "sources", "gzip", "browser")
+# k6 draws its page itself; it shall not listen for visitors.
+_DASHBOARD = {"K6_WEB_DASHBOARD": "true", "K6_WEB_DASHBOARD_PORT": "-1", "K6_WEB_DASHBOARD_PERIOD": "1s"}
 _SPARE_SECONDS = 600.0  # for what a tool does before and after
 
 
@@ -43,14 +48,23 @@ def find(tool: str) -> str:
     return found
 
 
-def command(tool: str, story: str, url: str, users: int, seconds: int) -> list[str]:
-    """Return how to run a story."""
+def command(tool: str, story: str, url: str, users: int, seconds: int, out: Path) -> list[str]:
+    """Return how to run a story; numbers go to `out` as .json, k6's page is asked for in `_DASHBOARD`."""
     if tool == "k6":
-        return [find("k6"), "run", "--quiet", "--no-usage-report", str(_HERE / "k6" / f"{story}.js")]
-    run = [find("locust"), "-f", str(_HERE / "locustfile.py"), "--host", url, "--headless", "--only-summary"]
+        summary = ["--summary-export", str(out.with_suffix(".json"))]
+        return [find("k6"), "run", "--quiet", "--no-usage-report", *summary, str(_HERE / "k6" / f"{story}.js")]
+    run = [find("locust"), "-f", str(_HERE / "locustfile.py"), "--host", url, "--headless", "--only-summary",
+           "--html", str(out.with_suffix(".html")), "--json-file", str(out)]  # fmt: skip
     if story in {"ramp", "spike"}:  # the file says how many users there are, and when it ends
         return run
     return [*run, "-u", str(users), "-r", str(users), "-t", f"{seconds}s"]
+
+
+def _without_token(summary: Path) -> None:
+    """Take out of k6's summary what the setup of a story made: the token is in it."""
+    if summary.exists() and isinstance(found := orjson.loads(summary.read_bytes()), dict):
+        found.pop("setup_data", None)
+        summary.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
 
 
 def main() -> int:
@@ -63,7 +77,9 @@ def main() -> int:
     arguments.add_argument("--sources", type=int, default=100, help="data sources of the story of that name")
     arguments.add_argument("--url", help="of a gateway that runs; none is started")
     arguments.add_argument("--token", default="", help="that may make data sources and append; default: ask /tokens")
+    arguments.add_argument("--out", type=Path, default=_HERE / "results", help="where results go, as JSON and HTML")
     given = arguments.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
     stories = STORIES if given.stories == ["all"] else given.stories
     if unknown := set(stories) - set(STORIES):
         arguments.error(f"no such story: {', '.join(unknown)}; there are {', '.join(STORIES)}")
@@ -88,8 +104,12 @@ def main() -> int:
                 told |= {"SOURCES": str(given.sources)} if story == "sources" else {}
                 told |= {"SLUICE_TOKEN": token} if token else {}
                 told |= {"RATE": str(given.rate)} if given.rate else {}
-                run = command(given.tool, story, url, given.users, given.seconds)
+                out = given.out.absolute() / f"load-{story}-{given.tool}"
+                if given.tool == "k6":
+                    told |= _DASHBOARD | {"K6_WEB_DASHBOARD_EXPORT": str(out.with_suffix(".html"))}
+                run = command(given.tool, story, url, given.users, given.seconds, out)
                 done = subprocess.run(run, env=os.environ | told, check=False, timeout=given.seconds + _SPARE_SECONDS)
+                _without_token(out.with_suffix(".json"))
                 if done.returncode:
                     failed.append(story)
     except Failed as error:

@@ -37,6 +37,8 @@ class Bench:
     generator: str = "auto"
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     sources: tuple[int, ...] = (1, 100, 1000)
+    tokens: int = 100_000
+    soak_minutes: float = 0.0
     tables: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)  # see `direct`
 
     @contextmanager
@@ -61,9 +63,18 @@ class Stack:
     def pids(self) -> dict[str, list[int]]:
         return {**self.gateway.pids(), **self.engine.pids()}
 
-    def warm_up(self, name: str, body: bytes) -> None:
-        """Have every worker insert `body` into the data source `name` once, most likely: the kernel picks the worker."""
-        warm_up(self.gateway, [self.gateway.target(name, wait="true")], body, 8 * len(self.gateway.pids()["worker"]))
+    def warm_up(self, name: str, body: bytes, *others: str) -> None:
+        """Have every worker take `body` for each data source once, most likely: the kernel picks the worker.
+
+        For `name` it also waits until the row has landed.
+        """
+        workers = len(self.gateway.pids()["worker"])
+        # Those of one data source together, so that they are few inserts.
+        for each in others:
+            warm_up(self.gateway, [self.gateway.target(each)], body, 3 * workers)
+        warm_up(self.gateway, [self.gateway.target(name, wait="true")], body, 8 * workers)
+        while self.gateway.pending_rows():
+            time.sleep(_POLL_SECONDS)
 
     def counter(self, ids: list[str]) -> Callable[[], int]:
         """Return a function that counts, in the engine, the rows in the tables `ids`."""
@@ -80,12 +91,13 @@ class Stack:
 
 @contextmanager
 def stack(bench: Bench, *options: str) -> Iterator[Stack]:
-    """Start an engine and a gateway on an empty directory; `options` are those of `sluice serve`."""
+    """Start an engine and a gateway on an empty directory, until both wait; `options` are those of `sluice serve`."""
     with bench.fresh() as directory:
         engine = Engine(directory, directory / "engine")
         try:
             gateway = Gateway(directory, directory / "gateway", engine, *options)
             try:
+                gateway.await_quiet()
                 yield Stack(bench, directory, engine, gateway)
             finally:
                 gateway.stop()

@@ -24,6 +24,8 @@ TOKEN = "p.the-admin-token-of-this-bench"
 
 _START_SECONDS_MAX = 120.0
 _STOP_SECONDS_MAX = 90.0
+# So much CPU in so much time is what a process that waits uses: it looks at the catalog twice a second.
+_QUIET_SECONDS, _QUIET_CPU_SECONDS = 0.5, 0.03
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PR_SET_PDEATHSIG = 1
 
@@ -32,17 +34,21 @@ class Failed(Exception):
     """A measurement could not be made; the text says why."""
 
 
+class Skipped(Exception):
+    """Something is not installed here; the text says what."""
+
+
 class Daemon:
     """A process of ours, with its output in a file."""
 
-    def __init__(self, name: str, arguments: list[str], directory: Path, **environment: str) -> None:
+    def __init__(self, name: str, command: list[str], directory: Path, **environment: str) -> None:
         self.name = name
         self.said = directory / f"{name}-{secrets.token_hex(3)}.log"
         self.started = time.monotonic()
         outside = {key: value for key, value in os.environ.items() if not key.startswith("SLUICE_")}
         with self.said.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, *arguments],
+                command,
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -91,7 +97,7 @@ class Engine(Daemon):
     def __init__(self, directory: Path, data_dir: Path, port: int = 0) -> None:
         self._password = "bench"
         url = f"http://default:{self._password}@127.0.0.1:{port}/"
-        super().__init__("engine", ["-m", "gateway", "engine", "--data-dir", str(data_dir)], directory,
+        super().__init__("engine", [sys.executable, "-m", "gateway", "engine", "--data-dir", str(data_dir)], directory,
                          SLUICE_CLICKHOUSE_URL=url, SLUICE_LOG_LEVEL="warning")  # fmt: skip
         self.port = int(self.await_line(r"answers at \S+:(\d+)"))
 
@@ -116,14 +122,16 @@ class Gateway(Daemon):
 
     def __init__(self, directory: Path, data_dir: Path, engine: Engine | None, *options: str) -> None:
         address = {"SLUICE_CLICKHOUSE_URL": engine.url} if engine else {}
-        super().__init__("supervisor", ["-m", "gateway", "serve", "--port", "0", "--data-dir", str(data_dir), *options],
-                         directory, SLUICE_ADMIN_TOKEN=TOKEN, SLUICE_LOG_LEVEL="warning", **address)  # fmt: skip
+        command = [sys.executable, "-m", "gateway", "serve", "--port", "0", "--data-dir", str(data_dir), *options]
+        super().__init__(
+            "supervisor", command, directory, SLUICE_ADMIN_TOKEN=TOKEN, SLUICE_LOG_LEVEL="warning", **address
+        )
         self.port = int(self.await_line(r"answers at http://127\.0\.0\.1:(\d+)"))
         self.await_ready()
 
     def pids(self) -> dict[str, list[int]]:
         found: dict[str, list[int]] = {"supervisor": [self.pid]}
-        for pid in _children(self.pid):
+        for pid in children(self.pid):
             words = _command_line(pid)
             if b"child" in words:
                 name = words[words.index(b"child") + 1].decode()
@@ -139,6 +147,22 @@ class Gateway(Daemon):
             if self.process.poll() is not None or time.monotonic() - self.started > _START_SECONDS_MAX:
                 raise Failed(f"the gateway was not ready:\n{self.said.read_text(errors='replace')[-4000:]}")
             time.sleep(0.01)
+
+    def await_quiet(self) -> None:
+        """Return when all children are there and none has used the CPU for a while.
+
+        A gateway takes events before its worker of jobs has imported what it needs; that is in no trial.
+        """
+        before: dict[int, float] = {}
+        while True:
+            now = {pid: cpu_seconds(pid) for pids in self.pids().values() for pid in pids}
+            is_quiet = all(used - before.get(pid, -1.0) <= _QUIET_CPU_SECONDS for pid, used in now.items())
+            if is_quiet and "jobs" in self.pids():
+                return
+            if time.monotonic() - self.started > _START_SECONDS_MAX:
+                raise Failed("the gateway uses the CPU although nobody asks for anything")
+            before = now
+            time.sleep(_QUIET_SECONDS)
 
     def create(self, name: str, schema: str, sorting_key: str = SORTING_KEY) -> str:
         """Make a data source; return its id, which is also the name of its table."""
@@ -165,12 +189,12 @@ class Baseline(Daemon):
     """A bare aiohttp server, see baselines.py."""
 
     def __init__(self, directory: Path, mode: str, workers: int, rows: int) -> None:
-        arguments = ["loadtest/baselines.py", mode, "--workers", str(workers), "--rows", str(rows)]
-        super().__init__("worker", arguments, directory)
+        command = [sys.executable, "loadtest/baselines.py", mode, "--workers", str(workers), "--rows", str(rows)]
+        super().__init__("worker", command, directory)
         self.port = int(self.await_line(r"ready (\d+)"))
 
     def pids(self) -> dict[str, list[int]]:
-        return {"worker": [self.pid, *_children(self.pid)]}
+        return {"worker": [self.pid, *children(self.pid)]}
 
 
 def ask(
@@ -225,7 +249,8 @@ def _status(pid: int, name: str) -> int:
     return 0
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """Return the processes that a process started."""
     try:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:

@@ -1,5 +1,6 @@
 """Report: trials as JSON, for machines, and as Markdown, for people; and the machine they ran on."""
 
+import operator
 import os
 import platform
 import shutil
@@ -18,6 +19,7 @@ from comparisons import Comparison, Ratio
 from measure import Trial
 
 _ROOT = Path(__file__).resolve().parents[1]
+_SIGNS = {">=": operator.ge, "<=": operator.le, "<": operator.lt}
 _PACKAGES = ("aiohttp", "uvloop", "msgspec", "orjson", "pyarrow", "clickhouse-connect", "chdb", "chdb-core")
 
 # What the table shows, in this order, if at least one arm has it.
@@ -36,17 +38,23 @@ _COLUMNS = {
     "cpu_us_per_row.worker": "workers",
     "cpu_us_per_row.engine": "engine",
     "cpu_us_per_row.supervisor": "supervisor",
+    "cpu_us_per_row.jobs": "jobs",
     "cpu_us_per_row.generator": "generator",
     "idle_mb.worker": "idle MB, worker",
     "peak_mb.worker": "peak MB, worker",
     "peak_over_idle_mb.worker": "peak over idle MB, worker",
+    "half_mb.worker": "MB after half the time, worker",
+    "end_mb.worker": "MB at the end, worker",
+    "slope_mb_per_hour.worker": "growth in the second half, MB/h",
     "bound_mb.worker": "buffer_memory_bytes_max, MB",
     "peak_mb.engine": "peak MB, engine",
     "probes": "probes",
     "visible_p50_ms": "visible p50 ms",
     "visible_p99_ms": "visible p99 ms",
+    "visible_p99_over_age_ms": "visible p99 less batch age, ms",
     "visible_max_ms": "visible max ms",
-    "batch_age_ms": "batch age ms",
+    "authentication_us": "who shows a known token, µs",
+    "authentication_first_us": "the first time, µs",
     "ready_seconds": "ready s",
     "tail_seconds": "last landing after load, s",
     "refused": "refused",
@@ -57,10 +65,11 @@ _COLUMNS = {
 
 @dataclass(slots=True)
 class Outcome:
-    """The trials of one comparison: arm → one trial a round; and why it was cut short, if it was."""
+    """The trials of one comparison: arm → one trial a round; what could not run; and why it was cut short, if it was."""
 
     comparison: Comparison
     trials: dict[str, list[Trial]] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)  # arm → why
     failure: str = ""
 
 
@@ -109,7 +118,12 @@ def write(directory: Path, machine: dict[str, str], settings: dict[str, object],
                 "number": each.comparison.number,
                 "title": each.comparison.title,
                 "trials": each.trials,
-                "ratios": [asdict(ratio) | _ratio(ratio, each) for ratio in each.comparison.ratios],
+                "ratios": [
+                    asdict(ratio) | found | {"verdict": _verdict(ratio, found["median"])}
+                    for ratio in each.comparison.ratios
+                    if (found := _ratio(ratio, each))
+                ],
+                "skipped": each.skipped,
                 "failure": each.failure,
             }
             for each in outcomes
@@ -130,6 +144,7 @@ def render(machine: dict[str, str], settings: dict[str, object], outcomes: Seque
     for each in outcomes:
         parts += [f"## {each.comparison.number}. {each.comparison.title}", "", *_table(each), ""]
         parts += [f"* {_say(ratio, each)}" for ratio in each.comparison.ratios if _ratio(ratio, each)]
+        parts += [f"* {arm}: skipped, {why}" for arm, why in each.skipped.items()]
         parts += [f"* **Cut short:** {each.failure}"] if each.failure else []
         parts.append("")
     return "\n".join(parts)
@@ -150,20 +165,43 @@ def _table(outcome: Outcome) -> list[str]:
 
 def _ratio(ratio: Ratio, outcome: Outcome) -> dict[str, float]:
     """Return median, least and greatest of the ratio over the rounds; {} if there is none."""
-    values = [
-        over[ratio.metric] / under[ratio.metric]
-        for over, under in zip(outcome.trials.get(ratio.over, []), outcome.trials.get(ratio.under, []), strict=False)
-        if under.get(ratio.metric) and ratio.metric in over
-    ]
+    values = [trial[ratio.metric] for trial in outcome.trials.get(ratio.over, []) if ratio.metric in trial]
+    if ratio.under:
+        below = [trial.get(ratio.metric, 0.0) for trial in outcome.trials.get(ratio.under, [])]
+        values = [value / under for value, under in zip(values, below, strict=False) if under]
     return {"median": median(values), "least": min(values), "greatest": max(values)} if values else {}
 
 
+def _verdict(ratio: Ratio, value: float) -> str:
+    """Say whether the aim is met; '' if there is none, or this machine is too small to tell."""
+    if not ratio.aim or _cores() < ratio.cores_min:
+        return ""
+    sign, _, bound = ratio.aim.partition(" ")
+    return "met" if _SIGNS[sign](value, float(bound)) else "NOT met"
+
+
 def _say(ratio: Ratio, outcome: Outcome) -> str:
-    found = _ratio(ratio, outcome)
-    aim = f", aim {ratio.aim}" if ratio.aim else ""
+    values = _ratio(ratio, outcome)
+    found = {name: _number(value) for name, value in values.items()}
     what = _COLUMNS[ratio.metric]
-    spread = f"{found['least']:.2f} to {found['greatest']:.2f}"
-    return f"{what}: {ratio.over} / {ratio.under} = **{found['median']:.2f}** ({spread}{aim})"
+    if ratio.metric.startswith("cpu_us_per_row.") and not what.startswith("CPU"):
+        what = f"CPU µs/row, {what}"
+    over = f"{ratio.over} / {ratio.under}" if ratio.under else ratio.over
+    return f"{what}: {over} = **{found['median']}** ({found['least']} to {found['greatest']}{_aim(ratio, values['median'])})"
+
+
+def _aim(ratio: Ratio, value: float) -> str:
+    if not ratio.aim:
+        return ""
+    sign, _, bound = ratio.aim.partition(" ")
+    aim = f"; aim {sign} {_number(float(bound))}"
+    if _cores() < ratio.cores_min:
+        return f"{aim} where cores allow: {_cores()} cores tell nothing, it takes {ratio.cores_min}"
+    return f"{aim}: {_verdict(ratio, value)}"
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def _number(value: float) -> str:

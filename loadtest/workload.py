@@ -31,7 +31,7 @@ _BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 # How a plain client would insert the same lines. `async_insert=0`: answered means stored. The bodies repeat, so the
 # table must not take them for the same insert sent again. ISO 8601 with a zone needs best_effort.
-_DIRECT = {"async_insert": 0, "deduplicate_insert": "disable", "date_time_input_format": "best_effort"}
+DIRECT = {"async_insert": 0, "deduplicate_insert": "disable", "date_time_input_format": "best_effort"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,9 @@ class Target:
         return cls(f"/v0/events?{urlencode({'name': name, **params})}", (("Authorization", f"Bearer {token}"),))
 
     @classmethod
-    def direct(cls, auth: dict[str, str], table: str) -> "Target":
+    def direct(cls, auth: dict[str, str], table: str, settings: dict[str, str | int] = DIRECT) -> "Target":
         """An INSERT of NDJSON into `table`, straight at the engine."""
-        query = urlencode({"query": f"INSERT INTO {table} FORMAT JSONEachRow", **_DIRECT})
+        query = urlencode({"query": f"INSERT INTO {table} FORMAT JSONEachRow", **settings})
         return cls(f"/?{query}", tuple(auth.items()))
 
 
