@@ -85,7 +85,7 @@ def _probe(made: Stack, table: str, seconds: float) -> list[float]:
 # --- 9 and 10: memory, and the log ------------------------------------------------------------------------------------
 
 
-_BUFFER_BYTES_MAX = 256 * 2**20  # buffer_memory_bytes_max, the default
+_BUFFER_BYTES_MAX = 128 * 2**20  # buffer_memory_bytes_max, the default
 
 
 @contextmanager

@@ -15,5 +15,5 @@ class BufferOptions:
     """Bounds of one buffer (one per worker)."""
 
     batch: BatchLimits = field(default_factory=BatchLimits)
-    memory_bytes_max: int = 256 * 1024 * 1024
+    memory_bytes_max: int = 128 * 1024 * 1024
     disk_bytes_max: int = 10 * 1024 * 1024 * 1024

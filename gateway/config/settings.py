@@ -183,7 +183,7 @@ class Settings:
         "Batches", "1s", "Longest that a row waits for others before it is inserted.", least="10ms", most="5m"
     )
     buffer_memory_bytes_max: int = _size(
-        "Batches", "256MiB", "Memory for rows on their way, of one worker; above it they wait in the log.", least="1MiB"
+        "Batches", "128MiB", "Memory for rows on their way, of one worker; above it they wait in the log.", least="1MiB"
     )
     flush_concurrency: int = _integer("Batches", 4, "Inserts at once, of one worker.", most=64)
     hold_seconds_max: float = _duration(
