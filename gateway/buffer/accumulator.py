@@ -20,7 +20,7 @@ from gateway.buffer.records import Item
 class BatchLimits:
     """When a batch is sealed: whichever is reached first."""
 
-    rows_max: int = 250_000
+    rows_max: int = 100_000
     bytes_max: int = 32 * 1024 * 1024
     age_seconds_max: float = 1.0
     aged_per_second_max: float = 50.0  # batches closed for their age alone; more may be saved up, for a second

@@ -177,7 +177,7 @@ class Settings:
         "Durability", 10_000, "Inserts a table remembers, so that a repeated one adds nothing."
     )
 
-    batch_rows_max: int = _integer("Batches", 250_000, "Rows of one insert.", most=_INSERT_ROWS_MAX)
+    batch_rows_max: int = _integer("Batches", 100_000, "Rows of one insert.", most=_INSERT_ROWS_MAX)
     batch_bytes_max: int = _size("Batches", "32MiB", "Bytes of one insert.", least="1kB", most="1GiB")
     batch_age_seconds_max: float = _duration(
         "Batches", "1s", "Longest that a row waits for others before it is inserted.", least="10ms", most="5m"

@@ -54,7 +54,7 @@ def test_the_defaults_are_those_of_the_documents():
 
     assert (found.host, found.port, found.role) == ("127.0.0.1", 7181, "all")
     assert (found.log_sync, found.log_bytes_max, found.log_segment_bytes_max) == ("fsync", 10 * 2**30, 64 * 2**20)
-    assert (found.batch_rows_max, found.batch_bytes_max, found.batch_age_seconds_max) == (250_000, 32 * 2**20, 1.0)
+    assert (found.batch_rows_max, found.batch_bytes_max, found.batch_age_seconds_max) == (100_000, 32 * 2**20, 1.0)
     assert (found.buffer_memory_bytes_max, found.flush_concurrency) == (128 * 2**20, 4)
     assert (found.body_bytes_max, found.hold_seconds_max, found.wait_seconds_max) == (10_000_000, 2.0, 30.0)
     assert (found.query_seconds_max, found.query_result_bytes_max) == (10.0, 100_000_000)
