@@ -20,7 +20,7 @@ from gateway.config import Settings, WorkerIdentity
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.memory import keep_freed
 from gateway.core.parent import say_ready
-from gateway.core.process import Stopping, hide_pandas
+from gateway.core.process import Stopping, hide_pandas, keep_to_one_cpu
 from gateway.telemetry import metrics
 from gateway.telemetry.logs import get_logger
 from gateway.web.listen import bind, http_server
@@ -34,6 +34,8 @@ _ORPHAN_SECONDS: Final = 1.0
 def run_worker(settings: Settings, identity: WorkerIdentity) -> int:
     """Serve until a signal, or until whoever started us goes away; return the exit code."""
     keep_freed()
+    if settings.pin_workers:
+        keep_to_one_cpu(identity.index)
     hide_pandas()
     pa.array([1])
     return uvloop.run(_serve(settings, identity, SystemClock()))

@@ -87,6 +87,9 @@ class Settings:
     workers: int = _integer(
         "Serving", 0, "Processes that answer HTTP; 0: one per CPU.", least=0, most=256, default_text="one per CPU"
     )
+    pin_workers: bool = _switch(
+        "Serving", "Keep each of them to one CPU, which saves a third of the work of small requests.", default=True
+    )
     body_bytes_max: int = _size(
         "Serving", "10MB", "Largest request body, after decompression; above it: 413.", least="1kB", most="1GB"
     )

@@ -1,5 +1,6 @@
 """Events on one connection: the second request takes a shortcut, and nothing that was true of the first need be true of it."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
@@ -42,6 +43,14 @@ def test_many_requests_of_one_connection_all_land_and_are_all_counted(gateway, c
     assert gateway.sql(f"SELECT toInt32(uniqExact(id)) AS ids, toInt32(sum(id)) AS total FROM {name}") == [
         {"ids": 600, "total": 600 * 599 // 2}
     ]
+
+
+def test_every_worker_keeps_to_a_cpu_of_its_own(gateway):
+    allowed = os.sched_getaffinity(0)
+    each = [os.sched_getaffinity(pid) for pid in gateway.worker_pids()]
+
+    assert all(len(found) == 1 and found <= allowed for found in each)
+    assert len(set().union(*each)) == min(len(each), len(allowed))
 
 
 def test_what_does_not_fit_is_told_on_the_shortcut_as_well(gateway, connection):
