@@ -1,6 +1,5 @@
 """Rows deleted: all of them, and those that meet a condition. Source: datasources.md §10."""
 
-import time
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,7 +9,6 @@ from tests.support.gateway import Answer, Gateway
 
 COLUMNS = "id UInt32 `json:$.id`, name Nullable(String) `json:$.name`, ts DateTime `json:$.ts`, tags Array(String) `json:$.tags[:]`"
 ENGINE = {"engine": "MergeTree", "engine_sorting_key": "id", "engine_partition_key": "toYYYYMM(ts)"}
-_JOB_SECONDS_MAX = 30.0
 
 
 def event(number: int) -> dict[str, Any]:
@@ -37,16 +35,6 @@ def delete(
     body = urlencode({"delete_condition": condition, **params}).encode()
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     return gateway.request("POST", f"/{version}/datasources/{name}/delete", body, headers, token=token)
-
-
-def ended(gateway: Gateway, job_id: str) -> dict[str, Any]:
-    """Ask for a job, as clients do, until it has ended."""
-    deadline = time.monotonic() + _JOB_SECONDS_MAX
-    while True:
-        job = gateway.get(f"/v0/jobs/{job_id}").json
-        if job["status"] in {"done", "error", "cancelled"} or time.monotonic() > deadline:
-            return job
-        time.sleep(0.05)
 
 
 CONDITIONS = {
@@ -86,7 +74,7 @@ def test_a_job_deletes_exactly_the_rows_that_meet_the_condition(gateway, name, c
     assert started["job"]["kind"] == "delete_data"
     assert started["job"]["delete_condition"] == condition
     assert started["job"]["datasource"] == {"id": gateway.datasource_id(name), "name": name}
-    job = ended(gateway, started["job_id"])
+    job = gateway.await_job(started["job_id"])
     assert (job["status"], job["rows_affected"], job["progress_percentage"]) == ("done", rows, 100)
     assert gateway.count(name) == 100 - rows
     assert gateway.get(f"/v0/datasources/{name}").json["statistics"]["row_count"] == 100 - rows
@@ -111,7 +99,7 @@ def test_a_light_delete_that_does_not_wait_is_a_job(gateway, name):
     answer = delete(gateway, name, "id < 10", version="v1", wait="false")
 
     assert answer.status == 200
-    job = ended(gateway, answer.json["job_id"])
+    job = gateway.await_job(answer.json["job_id"])
     assert (job["status"], job["rows_affected"]) == ("done", 10)
     assert gateway.count(name) == 90
 

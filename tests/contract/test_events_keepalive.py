@@ -1,14 +1,14 @@
 """Events on one connection: the second request takes a shortcut, and nothing that was true of the first need be true of it."""
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.client import HTTPConnection
 
 import orjson
 import pytest
 
 from tests.support.gateway import Gateway, shared_gateway, show_gateway_log  # noqa: F401  fixtures
+from tests.support.waiting import until
 
 # A change has to be known everywhere within a second; the rest is the test machine's.
 HEARD_SECONDS_MAX = 5.0
@@ -25,12 +25,6 @@ def post(connection: HTTPConnection, name: str, token: str, body: bytes) -> tupl
     connection.request("POST", f"/v0/events?name={name}", body, {"Authorization": f"Bearer {token}"})
     answer = connection.getresponse()
     return answer.status, orjson.loads(answer.read())
-
-
-def until(condition: Callable[[], bool]) -> None:
-    stop = time.monotonic() + HEARD_SECONDS_MAX
-    while not condition():
-        assert time.monotonic() < stop, "not heard of in time"
 
 
 def test_many_requests_of_one_connection_all_land_and_are_all_counted(gateway, connection):
@@ -69,7 +63,11 @@ def test_a_dropped_token_is_refused_on_a_connection_that_knew_it(gateway, connec
         assert post(connection, name, made["token"], b'{"id": 1}')[0] == 202
     assert gateway.request("DELETE", f"/v0/tokens/{made['name']}").status < 300
 
-    until(lambda: post(connection, name, made["token"], b'{"id": 1}')[0] == 403)
+    until(
+        lambda: post(connection, name, made["token"], b'{"id": 1}')[0],
+        lambda status: status == 403,
+        seconds_max=HEARD_SECONDS_MAX,
+    )
 
 
 def test_a_new_column_is_filled_on_a_connection_that_knew_the_old_schema(gateway, connection):

@@ -3,7 +3,6 @@
 import gzip
 import io
 import re
-import time
 from urllib.parse import urlencode
 
 import pyarrow as pa
@@ -13,6 +12,7 @@ import pytest
 from tests.support import zstd
 from tests.support.gateway import Gateway
 from tests.support.imports import SCHEMA, ended, rows, send, send_parts
+from tests.support.waiting import until
 
 CSV = b"1,a\n2,b\n"
 NDJSON = b'{"id":1,"name":"a"}\n{"id":2,"name":"b"}\n'
@@ -415,7 +415,4 @@ def test_the_operations_log_tells_of_an_import(gateway, name):
 
 def _logged(gateway: Gateway, query: str) -> list:
     """What a log says, as soon as it says something: another worker may still have it."""
-    deadline = time.monotonic() + 20
-    while not (found := gateway.sql(query)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return found
+    return until(lambda: gateway.sql(query), seconds_max=20)

@@ -2,8 +2,6 @@
 
 import asyncio
 import re
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,8 +10,7 @@ from gateway.auth.token import mint
 from gateway.catalog import CatalogStore
 from gateway.core.clock import SystemClock
 from tests.support.gateway import Gateway
-
-SECONDS_MAX = 30.0
+from tests.support.waiting import until
 
 # Names, types and order are what clients stand on.
 OPS_LOG = (
@@ -46,21 +43,10 @@ SOURCES = (
 )
 
 
-def until(
-    gateway: Gateway, query: str, is_it: Callable[[list[dict[str, Any]]], bool], **given: Any
-) -> list[dict[str, Any]]:
-    """Ask until the answer is as wanted: what other processes did is written a moment later."""
-    deadline = time.monotonic() + SECONDS_MAX
-    while not is_it(found := gateway.sql(query, **given)):
-        assert time.monotonic() < deadline, found
-        time.sleep(0.1)
-    return found
-
-
 def operations(gateway: Gateway, name: str, *types: str) -> dict[str, dict[str, Any]]:
     """The entries of a data source by event type, once there is one of each of `types`."""
     query = f"SELECT * FROM tinybird.datasources_ops_log WHERE datasource_name = '{name}' ORDER BY timestamp"
-    found = until(gateway, query, lambda rows: {row["event_type"] for row in rows} >= set(types))
+    found = until(lambda: gateway.sql(query), lambda rows: {row["event_type"] for row in rows} >= set(types))
     return {row["event_type"]: row for row in found}
 
 
@@ -88,7 +74,7 @@ def test_events_are_one_entry_for_many_requests(gateway):
         "uniqExact(operation_id) AS ids, max(datasource_id) AS id "
         f"FROM tinybird.datasources_ops_log WHERE datasource_name = '{name}' AND event_type = 'append-hfi'"
     )
-    (found,) = until(gateway, query, lambda rows: rows[0]["bad"] == 20)
+    (found,) = until(lambda: gateway.sql(query), lambda rows: rows[0]["bad"] == 20)
 
     assert (found["ok"], found["result"], found["is_filled"]) == (20, "ok", 1)
     assert found["id"] == gateway.datasource_id(name)
@@ -120,7 +106,7 @@ def test_imports_are_in_the_operations_log_and_their_blocks_in_the_block_log(gat
     entry = operations(gateway, name, "append")["append"]
 
     assert (entry["rows"], entry["rows_quarantine"], entry["import_id"]) == (2, 1, import_id)
-    (block,) = until(gateway, f"SELECT * FROM tinybird.block_log WHERE import_id = '{import_id}'", bool)
+    (block,) = until(lambda: gateway.sql(f"SELECT * FROM tinybird.block_log WHERE import_id = '{import_id}'"))
     assert (block["rows"], block["quarantine_lines"], block["status"]) == (2, 1, "done")
     assert (block["datasource_name"], block["start_offset"], block["end_offset"]) == (name, 0, 12)
 
@@ -132,7 +118,9 @@ def test_each_job_is_one_row_with_its_last_status(gateway):
     query = f"SELECT * FROM tinybird.jobs_log WHERE job_id = '{job_id}'"
 
     seen = set()
-    (row,) = until(gateway, query, lambda rows: seen.add(len(rows)) or [row["status"] for row in rows] == ["done"])
+    (row,) = until(
+        lambda: gateway.sql(query), lambda rows: seen.add(len(rows)) or [row["status"] for row in rows] == ["done"]
+    )
 
     assert seen == {1}
     shown = gateway.get(f"/v0/jobs/{job_id}").json
@@ -153,7 +141,7 @@ def test_storage_is_as_it_is_when_it_is_asked_for(gateway):
         f"AS has_bytes FROM tinybird.datasources_storage WHERE datasource_name = '{name}' GROUP BY datasource_id"
     )
 
-    found = until(gateway, query, lambda rows: bool(rows) and rows[0]["n"] == 2)
+    found = until(lambda: gateway.sql(query), lambda rows: bool(rows) and rows[0]["n"] == 2)
 
     assert found == [{"datasource_id": gateway.datasource_id(name), "n": 2, "bad": 1, "has_bytes": 1}]
 
@@ -235,10 +223,8 @@ def test_a_workspace_reads_about_itself_alone(gateway):
     theirs = gateway.post("/v0/datasources", token=other, name=name, schema="id UInt32 `json:$.id`")
     assert theirs.status == 200, theirs.text
     until(
-        gateway,
-        "SELECT event_type FROM tinybird.datasources_ops_log",
+        lambda: gateway.sql("SELECT event_type FROM tinybird.datasources_ops_log", token=other),
         lambda rows: [row["event_type"] for row in rows] == ["create"],
-        token=other,
     )
 
 

@@ -4,11 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.support import waiting
 from tests.support.engine import engine_process
 from tests.support.gateway import Gateway
 from tests.support.slowsite import slow_site
@@ -47,11 +48,7 @@ def metric(gateway, sample):
     return next((float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == sample), 0.0)
 
 
-def until(condition):
-    deadline = time.monotonic() + SECONDS_MAX
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+until = partial(waiting.until, seconds_max=SECONDS_MAX)
 
 
 def test_the_job_of_a_killed_worker_goes_on_at_once_and_each_row_is_there_once(gateway, site):
