@@ -25,6 +25,7 @@ from gateway.core.errors import InvalidRequest, Unavailable
 from gateway.imports.insert import BlockInserter, Landed, Layout, Place
 from gateway.imports.patience import Patience
 from gateway.imports.taken import BLOCK_BYTES_MAX, BLOCK_ROWS_MAX, Part, Taken, TakenRow
+from gateway.imports.target import database_of, source_of
 from gateway.ingest.fit import Fitted
 from gateway.ingest.refit import QuarantineRow, Refit, Refitter
 from gateway.jobs import JobContext, JobFailed, JobHandler, JobLost, Status
@@ -139,21 +140,10 @@ class _Replay:
 
     @property
     def _database(self) -> str:
-        workspace = self._tools.catalog.snapshot.workspace(self._context.job.workspace_id)
-        return workspace.database if workspace else ""
+        return database_of(self._tools.catalog, self._context.job)
 
     async def _source(self) -> Datasource:
-        """Return the data source.
-
-        Raises:
-            JobFailed: it is gone.
-        """
-        await self._tools.catalog.refresh()
-        job = self._context.job
-        found = self._tools.catalog.snapshot.datasources.get(job.datasource_id)
-        if found is None or not self._database:
-            raise JobFailed(f'Data Source "{job.datasource_name}" was deleted while its quarantine was replayed')
-        return found
+        return await source_of(self._tools.catalog, self._context.job, "its quarantine was replayed")
 
     def _taken(self, source: Datasource) -> Taken:
         return self._taken_by(source.id, source.quarantine_table)

@@ -31,6 +31,7 @@ from gateway.imports.outcome import Counts, block_shown, blocks_shown
 from gateway.imports.patience import Patience
 from gateway.imports.replace import Replacement
 from gateway.imports.spec import ImportSpec
+from gateway.imports.target import database_of, source_of
 from gateway.jobs import JobContext, JobFailed, JobLost
 from gateway.outbound.fetch import Fetcher, FetchFailed
 from gateway.schema.columns import parse_schema
@@ -149,21 +150,10 @@ class _Import:
 
     @property
     def _database(self) -> str:
-        workspace = self._tools.catalog.snapshot.workspace(self._context.job.workspace_id)
-        return workspace.database if workspace else ""
+        return database_of(self._tools.catalog, self._context.job)
 
     async def _source(self) -> Datasource:
-        """Return the data source.
-
-        Raises:
-            JobFailed: it is gone.
-        """
-        await self._tools.catalog.refresh()
-        job = self._context.job
-        found = self._tools.catalog.snapshot.datasources.get(job.datasource_id)
-        if found is None or not self._database:
-            raise JobFailed(f'Data Source "{job.datasource_name}" was deleted while a file was imported into it')
-        return found
+        return await source_of(self._tools.catalog, self._context.job, "a file was imported into it")
 
     async def _show_statistics(self, source: Datasource) -> None:
         rows = await self._patience.attempt(
