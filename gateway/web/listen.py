@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -25,16 +26,25 @@ from gateway.web.request import JSON
 
 _logger = get_logger(__name__)
 
-# Who has not sent the head of a first request by now is gone, or means harm.
-_HEAD_SECONDS_MAX: Final = 20.0
 _KEEPALIVE_SECONDS: Final = 75.0
 # Tokens and JWTs travel in the request line too.
 _LINE_BYTES_MAX: Final = 32 * 1024
 _BACKLOG: Final = 4096
-# A body that is not all there by then goes the ordinary way.
-_BODY_SECONDS_MAX: Final = 2.0
 # Pieces held behind a request on its shortcut before no more is read: a client that does not wait for answers.
 _HELD_MAX: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long a connection waits for its client, in seconds.
+
+    Attributes:
+        head: for the head of a first request; who has not sent it by then is gone, or means harm.
+        body: for a body on its shortcut; one that is not all there by then goes the ordinary way.
+    """
+
+    head: float = 20.0
+    body: float = 2.0
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -57,11 +67,12 @@ def bind(host: str, port: int) -> socket.socket:
     return found
 
 
-def http_server(handler: Any, express: Express) -> Server:
+def http_server(handler: Any, express: Express, waits: Waits | None = None) -> Server:
     """Return a low-level server whose requests go to `handler`, bodies as they were sent."""
     return _Server(
         handler,
         express,
+        waits or Waits(),
         auto_decompress=False,
         access_log=None,
         keepalive_timeout=_KEEPALIVE_SECONDS,
@@ -72,12 +83,13 @@ def http_server(handler: Any, express: Express) -> Server:
 
 
 class _Server(Server):
-    def __init__(self, handler: Any, express: Express, **options: Any) -> None:
+    def __init__(self, handler: Any, express: Express, waits: Waits, **options: Any) -> None:
         super().__init__(handler, **options)
         self._express = express
+        self._waits = waits
 
     def __call__(self) -> RequestHandler:
-        return Connection(self._express, self, loop=self._loop, **self._kwargs)
+        return Connection(self._express, self._waits, self, loop=self._loop, **self._kwargs)
 
 
 class Connection(RequestHandler):
@@ -95,11 +107,13 @@ class Connection(RequestHandler):
         "_known",
         "_last",
         "_patience",
+        "_waits",
     )  # fmt: skip
 
-    def __init__(self, express: Express, *arguments: Any, **options: Any) -> None:
+    def __init__(self, express: Express, waits: Waits, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._express = express
+        self._waits = waits
         # Of the bytes aiohttp was given since it last stood between two requests: the first, and how many.
         self._begin = b""
         self._handed = 0
@@ -114,7 +128,7 @@ class Connection(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for the first request."""
         super().connection_made(transport)
-        self._head_timer = self._loop.call_later(_HEAD_SECONDS_MAX, self._check_head)
+        self._head_timer = self._loop.call_later(self._waits.head, self._check_head)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Forget what was on its way; a request that is being kept is kept."""
@@ -181,7 +195,7 @@ class Connection(RequestHandler):
         body = data[len(known.head) :]
         if len(body) < known.body_bytes:
             self._collecting = [body]
-            self._patience = self._loop.call_later(_BODY_SECONDS_MAX, self._lose_patience)
+            self._patience = self._loop.call_later(self._waits.body, self._lose_patience)
         else:
             self._take(known, body)
         return True

@@ -21,7 +21,6 @@ from gateway.web.request import Request, json_response
 @pytest.fixture
 async def hasty(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     """The port of the gateway's HTTP server, in this process, with one handler that reads the body."""
-    monkeypatch.setattr(listen_module, "_HEAD_SECONDS_MAX", 0.3)
     monkeypatch.setattr(body_module, "_SILENCE_SECONDS_MAX", 0.3)
 
     async def handler(request: Request) -> StreamResponse:
@@ -32,7 +31,7 @@ async def hasty(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
 
     routes = [Route("POST", "/", handler, "public", 1_000_000), Route("GET", "/broken", broken, "public", 0)]
     front = Front(RouteTable(routes), None, SystemClock())  # type: ignore[arg-type]
-    server = listen_module.http_server(front, front.express)
+    server = listen_module.http_server(front, front.express, listen_module.Waits(head=0.3))
     listening = await asyncio.get_running_loop().create_server(server, sock=listen_module.bind("127.0.0.1", 0))
     yield listening.sockets[0].getsockname()[1]
     listening.close()

@@ -77,13 +77,14 @@ async def server() -> AsyncIterator[Server]:
 class serving:  # noqa: N801  reads like a function
     """The server, listening on a free port."""
 
-    def __init__(self, made: Server) -> None:
+    def __init__(self, made: Server, waits: listen_module.Waits | None = None) -> None:
         self._made = made
+        self._waits = waits
 
     async def __aenter__(self) -> Server:
         routes = [Route("POST", "/", self._made.handle, "public", 1_000_000)]
         front = Front(RouteTable(routes), None, SystemClock())  # type: ignore[arg-type]
-        self.http = listen_module.http_server(front, front.express)
+        self.http = listen_module.http_server(front, front.express, self._waits)
         listening = listen_module.bind("127.0.0.1", 0)
         self._listening = await asyncio.get_running_loop().create_server(self.http, sock=listening)
         self._made.port = self._listening.sockets[0].getsockname()[1]
@@ -240,9 +241,8 @@ async def test_a_client_that_goes_away_leaves_its_request_counted(server):
             await asyncio.wait_for(asyncio.shield(gate), 1)
 
 
-async def test_a_body_that_stops_is_left_to_the_ordinary_way(server, monkeypatch):
-    monkeypatch.setattr(listen_module, "_BODY_SECONDS_MAX", 0.05)
-    async with Client(server) as client:
+async def test_a_body_that_stops_is_left_to_the_ordinary_way():
+    async with serving(Server(), listen_module.Waits(body=0.05)) as server, Client(server) as client:
         await client.post(b"one")
         client.writer.write(HEAD % 6 + b"ab")
         async with asyncio.timeout(10):
