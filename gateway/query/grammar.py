@@ -7,6 +7,8 @@ type stays its own tokens, and what ClickHouse writes in its own way (joins, SAM
 `render.check_same`.
 
 These are methods of sqlglot's parser that are not its public interface: its version is pinned to one minor release.
+
+Longer than other modules because it is one parser: its methods override those of one class of sqlglot's.
 """
 
 import re
