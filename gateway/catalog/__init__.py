@@ -1,6 +1,6 @@
-"""The record of what exists: workspaces, data sources, tokens.
+"""The record of what exists: workspaces, data sources, pipes, variables, tokens.
 
-    models     what a workspace, a data source and a token are
+    models     what each of them is
     names      which names they may have                                   pure
     tables     how they lie in the database
     database   one engine for SQLite and PostgreSQL: locks, snapshots, errors
@@ -13,7 +13,18 @@ never waits; a change made by any process is in it after `poll_seconds`, or afte
 """
 
 from gateway.catalog.change import Change
-from gateway.catalog.models import BuiltinToken, Datasource, Definition, Origin, Token, Workspace
+from gateway.catalog.models import (
+    BuiltinToken,
+    Copy,
+    Datasource,
+    Definition,
+    Node,
+    Origin,
+    Pipe,
+    Token,
+    Variable,
+    Workspace,
+)
 from gateway.catalog.names import NameTaken, check_name, check_text, check_token_name
 from gateway.catalog.snapshot import Catalog, CatalogOptions, Changes, Gone, Snapshot
 from gateway.catalog.store import CatalogStore
@@ -25,13 +36,17 @@ __all__ = [
     "CatalogStore",
     "Change",
     "Changes",
+    "Copy",
     "Datasource",
     "Definition",
     "Gone",
     "NameTaken",
+    "Node",
     "Origin",
+    "Pipe",
     "Snapshot",
     "Token",
+    "Variable",
     "Workspace",
     "check_name",
     "check_text",

@@ -10,16 +10,17 @@ which are made before the data source is recorded and dropped after it is forgot
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Row, Select, Table, delete, insert, select, update
+from sqlalchemy import select
 
 from gateway.catalog import rows, tables
-from gateway.catalog.database import Transaction
 from gateway.catalog.models import BuiltinToken, Datasource, Definition, Origin, Token, Workspace
-from gateway.catalog.names import NameTaken, check_name, check_text, check_token_name
+from gateway.catalog.names import NameTaken, check_name, check_token_name
+from gateway.catalog.pipe_changes import PipeChanges
+from gateway.catalog.variable_changes import VariableChanges
 from gateway.core import ids
-from gateway.core.errors import Conflict, NotFound
+from gateway.core.errors import Conflict
 
 # The user of a gateway that has no accounts of its own; clients look for the token of this name.
 USER_EMAIL: Final = "local_testing@tinybird.co"
@@ -36,14 +37,8 @@ _BY_A_CLIENT: Final = Origin()
 _BY_US: Final = Origin("T")
 
 
-class Change:
+class Change(PipeChanges, VariableChanges):
     """The changes of one transaction, in order."""
-
-    def __init__(self, transaction: Transaction, version: int, now: float) -> None:
-        """Change through `transaction`, as number `version`, at the Unix time `now`."""
-        self._transaction = transaction
-        self._version = version
-        self._now = now
 
     # Workspaces
 
@@ -336,14 +331,6 @@ class Change:
         if await self._find(select(tables.workspaces.c.id).where(tables.workspaces.c.name == name)) is not None:
             raise NameTaken(f'Workspace "{name}" already exists')
 
-    async def _check_resource_name(self, workspace_id: str, name: str) -> None:
-        check_name(name, "Data Source")
-        # Data sources and pipes share their names; a table of pipes is to be asked here too.
-        column = tables.datasources.c
-        query = select(column.id).where(column.workspace_id == workspace_id, column.name == name)
-        if await self._find(query) is not None:
-            raise NameTaken(f'Data Source "{name}" already exists')
-
     async def _check_token_name(self, workspace_id: str, name: str) -> None:
         check_token_name(name)
         column = tables.tokens.c
@@ -352,36 +339,3 @@ class Change:
             is not None
         ):
             raise NameTaken(f'Token "{name}" already exists')
-
-    async def _row(self, table: Table, resource_id: str, what: str) -> Row[Any]:
-        row = await self._find(select(table).where(table.c.id == resource_id))
-        if row is None:
-            raise NotFound(f'{what} "{resource_id}" does not exist')
-        return row
-
-    async def _find(self, query: Select[Any]) -> Row[Any] | None:
-        return await self._transaction.first(query)
-
-    async def _insert(self, table: Table, row: dict[str, Any]) -> None:
-        await self._transaction.execute(insert(table).values(**_checked(row), changed_version=self._version))
-
-    async def _update(self, table: Table, row: dict[str, Any]) -> None:
-        change = update(table).where(table.c.id == row["id"])
-        await self._transaction.execute(change.values(**_checked(row), changed_version=self._version))
-
-    async def _delete(self, table: Table, resource_id: str) -> None:
-        """Delete a row, leave a tombstone, and clear away tombstones no reader needs."""
-        stones = tables.catalog_tombstones
-        oldest = self._version - tables.TOMBSTONE_VERSIONS_MAX
-        stone = {"id": resource_id, "kind": table.name, "changed_version": self._version}
-        is_cleared = (stones.c.changed_version < oldest) | (stones.c.id == resource_id)
-        await self._transaction.execute(delete(table).where(table.c.id == resource_id))
-        await self._transaction.execute(delete(stones).where(is_cleared))
-        await self._transaction.execute(insert(stones).values(**stone))
-
-
-def _checked(row: dict[str, Any]) -> dict[str, Any]:
-    for column, value in row.items():
-        if isinstance(value, str):
-            check_text(column.replace("_", " "), value)
-    return row

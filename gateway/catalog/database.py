@@ -19,12 +19,14 @@ from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     Double,
     Executable,
     Row,
     Select,
+    Table,
     cast,
     event,
     extract,
@@ -39,6 +41,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.schema import CreateColumn
 
 from gateway.catalog import tables
 from gateway.core.clock import Clock
@@ -287,7 +290,12 @@ def _bring_up_to_date(connection: Connection) -> None:
     found = connection.execute(select(tables.catalog_schema.c.version)).scalar_one()
     version = found
     while version in tables.UPGRADES:
-        tables.metadata.create_all(connection, tables.UPGRADES[version], checkfirst=False)
+        brought = tables.UPGRADES[version]
+        new = [each for each in brought if isinstance(each, Table)]
+        tables.metadata.create_all(connection, new, checkfirst=False)
+        for column in (each for each in brought if isinstance(each, Column)):
+            definition = CreateColumn(column).compile(dialect=connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {column.table.name} ADD COLUMN {definition}")
         version += 1
     if version != tables.SCHEMA_VERSION:
         raise IncompatibleCatalog(

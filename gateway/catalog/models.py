@@ -1,4 +1,4 @@
-"""Models: what a workspace, a data source and a token are, as values that never change.
+"""Models: what a workspace, a data source, a pipe, a token and a variable are, as values that never change.
 
 An object stands for one row of the database at one moment. The catalog hands out the same object for as long as the row
 is unchanged, so `is` tells whether something changed, and what is derived from a data source may be kept under
@@ -29,6 +29,7 @@ class Workspace:
     name: str
     database: str
     created_at: float
+    limits: Mapping[str, int] = field(default_factory=dict)  # what differs here from the limits of the settings
 
     @staticmethod
     def database_of(workspace_id: str) -> str:
@@ -96,6 +97,71 @@ class Datasource:
             InvalidRequest: the options do not describe an engine for this schema.
         """
         return parse_engine(self.engine_options, self.schema)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One query of a pipe. Its SQL is as its author wrote it: a template if it begins with `%`."""
+
+    id: str
+    name: str
+    sql: str
+    description: str = ""
+    materialized: str = ""  # id of the data source that its materialized view writes to; empty if it has none
+    tags: Mapping[str, str] = field(default_factory=dict)
+    created_at: float = 0.0
+    updated_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """That a node's rows are copied to a data source, on demand or by the clock."""
+
+    node: str  # its id
+    target: str  # id of the data source
+    mode: str = "append"  # or `replace`
+    cron: str = ""  # five fields, UTC; empty: on demand
+
+
+@dataclass(frozen=True, slots=True)
+class Pipe:
+    """A chain of queries under one name. Nodes see each other by name; one of them may be its endpoint, or its copy."""
+
+    id: str
+    workspace_id: str
+    name: str
+    description: str
+    nodes: tuple[Node, ...]
+    endpoint: str  # id of the published node; empty if none is
+    copy: Copy | None
+    tags: Mapping[str, str]
+    version: int  # counts changes, of its nodes too
+    edited_by: str  # the name of the token that made the last change
+    created_at: float
+    updated_at: float
+
+    def node(self, name_or_id: str) -> Node | None:
+        """Return a node, or None."""
+        return next((node for node in self.nodes if name_or_id in (node.name, node.id)), None)
+
+    @property
+    def output(self) -> Node | None:
+        """The node whose rows are the pipe's, for who reads it by name: the published one, else the last."""
+        return self.node(self.endpoint) or (self.nodes[-1] if self.nodes else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A value that queries use and nobody is shown; `sealed` is what is kept of it."""
+
+    id: str
+    workspace_id: str
+    name: str
+    type: str
+    sealed: str
+    edited_by: str
+    created_at: float
+    updated_at: float
 
 
 class BuiltinToken(StrEnum):

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import msgspec
 import orjson
 
-from gateway.catalog.models import BuiltinToken, Datasource, Origin, Token, Workspace
+from gateway.catalog.models import BuiltinToken, Copy, Datasource, Node, Origin, Pipe, Token, Variable, Workspace
 from gateway.core.errors import InvalidRequest
 
 # Far more than the shapes of scopes in use; it only bounds a hostile variety.
@@ -14,7 +15,13 @@ _SCOPES_MAX: Final = 10_000
 
 def workspace_of(row: Any) -> Workspace:
     """Return the workspace in a row of `tables.workspaces`."""
-    return Workspace(id=row.id, name=row.name, database=row.database, created_at=row.created_at)
+    return Workspace(
+        id=row.id,
+        name=row.name,
+        database=row.database,
+        created_at=row.created_at,
+        limits=orjson.loads(row.limits),
+    )
 
 
 def datasource_of(row: Any) -> Datasource:
@@ -30,6 +37,38 @@ def datasource_of(row: Any) -> Datasource:
         type=row.type,
         version=row.version,
         tags=orjson.loads(row.tags),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def pipe_of(row: Any) -> Pipe:
+    """Return the pipe in a row of `tables.pipes`."""
+    return Pipe(
+        id=row.id,
+        workspace_id=row.workspace_id,
+        name=row.name,
+        description=row.description,
+        nodes=msgspec.json.decode(row.nodes, type=tuple[Node, ...]),
+        endpoint=row.endpoint,
+        copy=msgspec.json.decode(row.copy, type=Copy | None),
+        tags=orjson.loads(row.tags),
+        version=row.version,
+        edited_by=row.edited_by,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def variable_of(row: Any) -> Variable:
+    """Return the variable in a row of `tables.variables`."""
+    return Variable(
+        id=row.id,
+        workspace_id=row.workspace_id,
+        name=row.name,
+        type=row.type,
+        sealed=row.sealed,
+        edited_by=row.edited_by,
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
@@ -92,6 +131,7 @@ def row_of_workspace(workspace: Workspace) -> dict[str, Any]:
         "name": workspace.name,
         "database": workspace.database,
         "created_at": workspace.created_at,
+        "limits": _json(workspace.limits),
     }
 
 
@@ -113,6 +153,38 @@ def row_of_datasource(datasource: Datasource) -> dict[str, Any]:
     }
 
 
+def row_of_pipe(pipe: Pipe) -> dict[str, Any]:
+    """Return the columns of a pipe."""
+    return {
+        "id": pipe.id,
+        "workspace_id": pipe.workspace_id,
+        "name": pipe.name,
+        "description": pipe.description,
+        "nodes": _json(pipe.nodes),
+        "endpoint": pipe.endpoint,
+        "copy": _json(pipe.copy),
+        "tags": _json(pipe.tags),
+        "version": pipe.version,
+        "edited_by": pipe.edited_by,
+        "created_at": pipe.created_at,
+        "updated_at": pipe.updated_at,
+    }
+
+
+def row_of_variable(variable: Variable) -> dict[str, Any]:
+    """Return the columns of a variable."""
+    return {
+        "id": variable.id,
+        "workspace_id": variable.workspace_id,
+        "name": variable.name,
+        "type": variable.type,
+        "sealed": variable.sealed,
+        "edited_by": variable.edited_by,
+        "created_at": variable.created_at,
+        "updated_at": variable.updated_at,
+    }
+
+
 def row_of_token(token: Token) -> dict[str, Any]:
     """Return the columns of a token."""
     return {
@@ -129,7 +201,7 @@ def row_of_token(token: Token) -> dict[str, Any]:
     }
 
 
-def _json(value: Mapping[str, str] | tuple[str, ...]) -> str:
+def _json(value: Mapping[str, str] | Mapping[str, int] | tuple[str, ...] | tuple[Node, ...] | Copy | None) -> str:
     try:
         return orjson.dumps(value).decode()
     except TypeError:

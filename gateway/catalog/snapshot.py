@@ -12,17 +12,20 @@ import math
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import structlog
 
-from gateway.catalog.models import BuiltinToken, Datasource, Token, Workspace
+from gateway.catalog.models import BuiltinToken, Datasource, Pipe, Token, Variable, Workspace
 from gateway.core.clock import Clock
 from gateway.core.errors import Unavailable
 
 _log = structlog.get_logger(__name__)
 
-_Resource = TypeVar("_Resource", Workspace, Datasource, Token)
+_Resource = TypeVar("_Resource", Workspace, Datasource, Pipe, Variable, Token)
+_Named = TypeVar("_Named", Datasource, Pipe, Variable)
+
+_KINDS: Final = ("workspaces", "datasources", "pipes", "variables", "tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class Changes:
     is_complete: bool = False
     workspaces: tuple[Workspace, ...] = ()
     datasources: tuple[Datasource, ...] = ()
+    pipes: tuple[Pipe, ...] = ()
+    variables: tuple[Variable, ...] = ()
     tokens: tuple[Token, ...] = ()
     gone: tuple[Gone, ...] = ()
 
@@ -55,9 +60,13 @@ class Snapshot:
     version: int = -1
     workspaces: Mapping[str, Workspace] = field(default_factory=dict)
     datasources: Mapping[str, Datasource] = field(default_factory=dict)
+    pipes: Mapping[str, Pipe] = field(default_factory=dict)
+    variables: Mapping[str, Variable] = field(default_factory=dict)
     tokens: Mapping[str, Token] = field(default_factory=dict)
     _workspaces_by_name: Mapping[str, Workspace] = field(default_factory=dict, repr=False)
     _datasources_by_name: Mapping[tuple[str, str], Datasource] = field(default_factory=dict, repr=False)
+    _pipes_by_name: Mapping[tuple[str, str], Pipe] = field(default_factory=dict, repr=False)
+    _variables_by_name: Mapping[tuple[str, str], Variable] = field(default_factory=dict, repr=False)
     _builtin_tokens: Mapping[tuple[str, BuiltinToken], Token] = field(default_factory=dict, repr=False)
 
     def workspace(self, name_or_id: str) -> Workspace | None:
@@ -66,17 +75,32 @@ class Snapshot:
 
     def datasource(self, workspace_id: str, name_or_id: str) -> Datasource | None:
         """Return a data source of this workspace, or None; never one of another workspace."""
-        found = self._datasources_by_name.get((workspace_id, name_or_id))
-        if found is None:
-            found = self.datasources.get(name_or_id)
-            if found is not None and found.workspace_id != workspace_id:
-                return None
-        return found
+        return _found(self._datasources_by_name, self.datasources, workspace_id, name_or_id)
 
     def datasources_of(self, workspace_id: str) -> list[Datasource]:
         """Return the data sources of a workspace, in the order of their names; looks at all there are."""
         mine = (datasource for datasource in self.datasources.values() if datasource.workspace_id == workspace_id)
         return sorted(mine, key=lambda datasource: datasource.name)
+
+    def pipe(self, workspace_id: str, name_or_id: str) -> Pipe | None:
+        """Return a pipe of this workspace, or None; never one of another workspace."""
+        return _found(self._pipes_by_name, self.pipes, workspace_id, name_or_id)
+
+    def pipes_of(self, workspace_id: str) -> list[Pipe]:
+        """Return the pipes of a workspace, in the order of their names; looks at all there are."""
+        return sorted(
+            (pipe for pipe in self.pipes.values() if pipe.workspace_id == workspace_id), key=lambda pipe: pipe.name
+        )
+
+    def variable(self, workspace_id: str, name: str) -> Variable | None:
+        """Return a variable of this workspace, or None."""
+        return self._variables_by_name.get((workspace_id, name))
+
+    def variables_of(self, workspace_id: str) -> list[Variable]:
+        """Return the variables of a workspace, in the order of their names; looks at all there are."""
+        return sorted(
+            (each for each in self.variables.values() if each.workspace_id == workspace_id), key=lambda each: each.name
+        )
 
     def builtin_token(self, workspace_id: str, role: BuiltinToken) -> Token | None:
         """Return the token a workspace came with, or None if there is no such workspace."""
@@ -90,12 +114,14 @@ class Snapshot:
         """Return the snapshot after `changes`; equal objects stay the same objects."""
         if changes.version == self.version and not changes.is_complete:
             return self
-        gone: dict[str, set[str]] = {"workspaces": set(), "datasources": set(), "tokens": set()}
+        gone: dict[str, set[str]] = {kind: set() for kind in _KINDS}
         for each in changes.gone:
             gone[each.kind].add(each.id)
         dropped, whole = gone["workspaces"], changes.is_complete
         workspaces = _merged(self.workspaces, changes.workspaces, dropped, dropped, is_complete=whole)
         datasources = _merged(self.datasources, changes.datasources, gone["datasources"], dropped, is_complete=whole)
+        pipes = _merged(self.pipes, changes.pipes, gone["pipes"], dropped, is_complete=whole)
+        variables = _merged(self.variables, changes.variables, gone["variables"], dropped, is_complete=whole)
         tokens = _merged(self.tokens, changes.tokens, gone["tokens"], dropped, is_complete=whole)
         # A built-in token goes only with its workspace, so the others need not be looked through again.
         kept = {} if whole else {key: token for key, token in self._builtin_tokens.items() if key[0] in workspaces}
@@ -104,9 +130,13 @@ class Snapshot:
             changes.version,
             workspaces,
             datasources,
+            pipes,
+            variables,
             tokens,
             {workspace.name: workspace for workspace in workspaces.values()},
             self._datasources_by_name if datasources is self.datasources else _by_name(datasources),
+            self._pipes_by_name if pipes is self.pipes else _by_name(pipes),
+            self._variables_by_name if variables is self.variables else _by_name(variables),
             kept | builtins,
         )
 
@@ -242,9 +272,20 @@ def _merged(
     return merged
 
 
-def _workspace_of(resource: Workspace | Datasource | Token) -> str:
+def _workspace_of(resource: Workspace | Datasource | Pipe | Variable | Token) -> str:
     return resource.id if isinstance(resource, Workspace) else resource.workspace_id
 
 
-def _by_name(datasources: Mapping[str, Datasource]) -> Mapping[tuple[str, str], Datasource]:
-    return {(each.workspace_id, each.name): each for each in datasources.values()}
+def _by_name(resources: Mapping[str, _Named]) -> Mapping[tuple[str, str], _Named]:
+    return {(each.workspace_id, each.name): each for each in resources.values()}
+
+
+def _found(
+    by_name: Mapping[tuple[str, str], _Named], by_id: Mapping[str, _Named], workspace_id: str, name_or_id: str
+) -> _Named | None:
+    found = by_name.get((workspace_id, name_or_id))
+    if found is None:
+        found = by_id.get(name_or_id)
+        if found is not None and found.workspace_id != workspace_id:
+            return None
+    return found

@@ -9,7 +9,7 @@ from sqlalchemy import Select, Table, select
 from gateway.catalog import rows, tables
 from gateway.catalog.change import Change
 from gateway.catalog.database import Database, Transaction
-from gateway.catalog.models import BuiltinToken, Datasource, Token, Workspace
+from gateway.catalog.models import BuiltinToken, Datasource, Pipe, Token, Variable, Workspace
 from gateway.catalog.snapshot import Changes, Gone, Snapshot
 from gateway.core.clock import Clock
 
@@ -17,7 +17,7 @@ from gateway.core.clock import Clock
 FIRST_WORKSPACE: Final = "Tinybird_Local_Testing"
 
 _Model = TypeVar("_Model", Workspace, Datasource, Token)
-_Changed = TypeVar("_Changed", Workspace, Datasource, Token, Gone)
+_Changed = TypeVar("_Changed", Workspace, Datasource, Pipe, Variable, Token, Gone)
 
 
 class CatalogStore:
@@ -90,6 +90,8 @@ class CatalogStore:
                 is_complete=is_complete,
                 workspaces=await _changed(transaction, tables.workspaces, rows.workspace_of, after),
                 datasources=await _changed(transaction, tables.datasources, rows.datasource_of, after),
+                pipes=await _changed(transaction, tables.pipes, rows.pipe_of, after),
+                variables=await _changed(transaction, tables.variables, rows.variable_of, after),
                 tokens=await _changed(transaction, tables.tokens, rows.token_reader(), after),
                 gone=() if is_complete else await _changed(transaction, tables.catalog_tombstones, _gone_of, after),
             )

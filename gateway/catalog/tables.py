@@ -3,24 +3,28 @@
     catalog_schema      one row: the version of this layout
     catalog_version     one row: counts changes
     workspaces          ┐
-    datasources         │ each row carries `changed_version`, the count at its last change
+    datasources         │
+    pipes               │ each row carries `changed_version`, the count at its last change
+    variables           │
     tokens              ┘
     catalog_tombstones  what was dropped, and at which count
-    jobs                work under way and done; no snapshot holds them, so they carry no count
+    jobs                work under way and done       ┐ no snapshot holds them,
+    schedules           when copies are to run next   ┘ so they carry no count
 
-**Invariant:** every transaction that writes begins by raising `catalog_version`, but for those to `jobs`. On PostgreSQL
-that holds the lock of its one row until the commit, on SQLite the transaction holds the write lock anyway. So changes
-are serial, counts are given in the order of commits, and a reader that knows count n misses nothing by asking for
-`changed_version > n`.
+**Invariant:** every transaction that writes begins by raising `catalog_version`, but for those to the last two. On
+PostgreSQL that holds the lock of its one row until the commit, on SQLite the transaction holds the write lock anyway.
+So changes are serial, counts are given in the order of commits, and a reader that knows count n misses nothing by
+asking for `changed_version > n`.
 
 Only portable types: text, big integers, double precision. Lists and mappings are JSON text: nothing is searched in
-them. Nothing here is secret: tokens are signed, not stored, and the signing secret is elsewhere.
+them. Nothing here is secret: tokens are signed, not stored, variables are sealed, and the
+secret of both is elsewhere.
 
 The layout has a version. `Database.prepare` brings an older one up to date, by the steps of `UPGRADES`, and refuses one
 it does not know. Changing anything below changes a format: it takes a new version, and a step.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -35,7 +39,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 # A reader further behind than this loads everything anew, so older tombstones can go. A worker polls twice a second:
 # it is behind this far only after it could not reach the database for long.
@@ -71,6 +75,7 @@ workspaces = Table(
     Column("database", Text, nullable=False, unique=True),
     Column("created_at", Double, nullable=False),
     _changed_version(),
+    Column("limits", Text, nullable=False, server_default="{}"),
 )
 
 datasources = Table(
@@ -86,6 +91,41 @@ datasources = Table(
     Column("type", Text, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("tags", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    _changed_version(),
+    UniqueConstraint("workspace_id", "name"),
+)
+
+# Nodes, and what a copy is, are JSON text: they change with their pipe and are never searched.
+pipes = Table(
+    "pipes",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _workspace_id(),
+    Column("name", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("nodes", Text, nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("copy", Text, nullable=False),
+    Column("tags", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("edited_by", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    _changed_version(),
+    UniqueConstraint("workspace_id", "name"),
+)
+
+variables = Table(
+    "variables",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _workspace_id(),
+    Column("name", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("sealed", Text, nullable=False),
+    Column("edited_by", Text, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
     _changed_version(),
@@ -157,5 +197,21 @@ jobs = Table(
 # Who waits is asked for several times a second, by every worker; lists are of one workspace, newest first.
 Index("ix_jobs_listed", jobs.c.workspace_id, jobs.c.created_at)
 
-# Version → the tables that the next one brought.
-UPGRADES: Final = {1: (jobs,)}
+#   status   `running` or `paused`
+#   next_at  when it is due, Unix seconds; who moves it on makes the job, in one transaction
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("pipe_id", Text, ForeignKey("pipes.id", ondelete="CASCADE"), primary_key=True),
+    _workspace_id(),
+    Column("cron", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("next_at", Double, nullable=False, index=True),
+    Column("job_id", Text, nullable=False),
+)
+
+# Version → the tables and columns that the next one brought.
+UPGRADES: Final[dict[int, tuple[Table | Column[Any], ...]]] = {
+    1: (jobs,),
+    2: (pipes, variables, schedules, workspaces.c.limits),
+}

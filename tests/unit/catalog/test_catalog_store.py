@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from sqlalchemy import inspect, select, update
+from sqlalchemy import Column, inspect, select, text, update
 from sqlalchemy.schema import DropTable
 
 from gateway.catalog import CatalogStore, Definition, NameTaken, Origin, database, tables
@@ -60,26 +60,34 @@ async def test_tables_of_another_layout_are_refused(url, store):
         await CatalogStore.open(url, SystemClock())
 
 
-async def make_version_1(url):
-    """Make a database as version 1 of the layout left it: with a data source in it, and no jobs."""
+async def make_version(url, version):
+    """Make a database as an earlier version of the layout left it: with a data source in it, without what came later."""
     store = await CatalogStore.open(url, SystemClock())
     async with store.change() as change:
         await change.create_datasource((await store.list_workspaces())[0].id, EVENTS)
     async with store._database.writing() as (transaction, _):
-        await transaction.execute(DropTable(tables.jobs))
-        await transaction.execute(update(tables.catalog_schema).values(version=1))
-    snapshot = await store.load_snapshot()
+        later = [each for n, brought in tables.UPGRADES.items() if n >= version for each in reversed(brought)]
+        for each in later:
+            if isinstance(each, Column):
+                await transaction.execute(text(f"ALTER TABLE {each.table.name} DROP COLUMN {each.name}"))
+            else:
+                await transaction.execute(DropTable(each))
+        await transaction.execute(update(tables.catalog_schema).values(version=version))
     await store.aclose()
-    return snapshot
 
 
-async def test_a_database_of_version_1_is_brought_up_to_date_by_all_that_start_at_once(url):
-    before = await make_version_1(url)
+@pytest.mark.parametrize("version", list(tables.UPGRADES))
+async def test_a_database_of_an_earlier_version_is_brought_up_to_date_by_all_that_start_at_once(url, version):
+    await make_version(url, version)
 
     stores = await asyncio.gather(*(CatalogStore.open(url, SystemClock()) for _ in range(6)))
 
     for store in stores:
-        assert await store.load_snapshot() == before
+        snapshot = await store.load_snapshot()
+        assert [each.name for each in snapshot.datasources.values()] == [EVENTS.name]
+        assert [dict(each.limits) for each in snapshot.workspaces.values()] == [{}]
+        assert not snapshot.pipes
+        assert not snapshot.variables
         async with store._database.reading() as transaction:
             assert (await transaction.first(select(tables.catalog_schema))).version == tables.SCHEMA_VERSION
             assert await transaction.each(select(tables.jobs), tuple) == []
@@ -87,7 +95,7 @@ async def test_a_database_of_version_1_is_brought_up_to_date_by_all_that_start_a
 
 
 async def test_a_database_of_version_1_gets_the_indexes_a_new_one_has(url):
-    await make_version_1(url)
+    await make_version(url, 1)
 
     store = await CatalogStore.open(url, SystemClock())
 

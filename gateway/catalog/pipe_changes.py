@@ -1,0 +1,98 @@
+"""Changes of pipes. A pipe is one row with all its nodes, so a change of it is whole."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from gateway.catalog import rows, tables
+from gateway.catalog.models import Copy, Node, Pipe
+from gateway.catalog.record import Record
+from gateway.core import ids
+from gateway.core.errors import Conflict
+
+_KEPT: Final = Copy("", "")
+
+
+class PipeChanges(Record):
+    """What can happen to a pipe. What its SQL means, and whether it is any, is for the caller."""
+
+    async def create_pipe(
+        self, workspace_id: str, name: str, nodes: tuple[Node, ...], *, description: str = "", edited_by: str = ""
+    ) -> Pipe:
+        """Record a pipe of these nodes, whose ids are `ids.datasource_id()`s; nothing is published.
+
+        Raises:
+            NotFound: there is no such workspace.
+            InvalidRequest: the name is not one.
+            NameTaken: something in the workspace has that name.
+        """
+        await self._row(tables.workspaces, workspace_id, "Workspace")
+        await self._check_resource_name(workspace_id, name, "Pipe")
+        pipe = Pipe(
+            id=ids.datasource_id(),
+            workspace_id=workspace_id,
+            name=name,
+            description=description,
+            nodes=nodes,
+            endpoint="",
+            copy=None,
+            tags={},
+            version=1,
+            edited_by=edited_by,
+            created_at=self._now,
+            updated_at=self._now,
+        )
+        await self._insert(tables.pipes, rows.row_of_pipe(pipe))
+        return pipe
+
+    async def update_pipe(
+        self,
+        pipe_id: str,
+        *,
+        from_version: int,
+        edited_by: str,
+        name: str | None = None,
+        description: str | None = None,
+        nodes: tuple[Node, ...] | None = None,
+        endpoint: str | None = None,
+        copy: Copy | None = _KEPT,
+        tags: Mapping[str, str] | None = None,
+    ) -> Pipe:
+        """Change a pipe; what is not given stays, and `copy=None` takes its copy away. Its `version` grows by one.
+
+        `from_version` is the version the caller looked at when it decided what to change.
+
+        Raises:
+            NotFound: there is no such pipe.
+            Conflict: somebody changed it since.
+            InvalidRequest: the name is not one.
+            NameTaken: something in the workspace has that name.
+        """
+        old = rows.pipe_of(await self._row(tables.pipes, pipe_id, "Pipe"))
+        if old.version != from_version:
+            raise Conflict(f'Pipe "{old.name}" was changed at the same time; look again and repeat it')
+        if name is not None and name != old.name:
+            await self._check_resource_name(old.workspace_id, name, "Pipe")
+        new = replace(
+            old,
+            name=old.name if name is None else name,
+            description=old.description if description is None else description,
+            nodes=old.nodes if nodes is None else nodes,
+            endpoint=old.endpoint if endpoint is None else endpoint,
+            copy=old.copy if copy is _KEPT else copy,
+            tags=old.tags if tags is None else tags,
+            version=old.version + 1,
+            edited_by=edited_by,
+            updated_at=self._now,
+        )
+        await self._update(tables.pipes, rows.row_of_pipe(new))
+        return new
+
+    async def drop_pipe(self, pipe_id: str) -> None:
+        """Forget a pipe, and when its copy was to run. Scopes that name its id stay, and grant nothing.
+
+        Raises:
+            NotFound: there is no such pipe.
+        """
+        await self._row(tables.pipes, pipe_id, "Pipe")
+        await self._delete(tables.pipes, pipe_id)
