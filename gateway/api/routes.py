@@ -1,6 +1,7 @@
 """Routes: every route in one table. What is not here is not served.
 
-`access` is what everybody who gets in can do; a handler that serves one resource asks for that resource as well.
+The scope is what everybody who gets in can do, with one resource at least; a handler that serves a resource asks for
+that one as well. JWTs get in only where it says so.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from gateway.api.quarantine import QuarantineApi
 from gateway.api.sql import SqlApi
 from gateway.api.tokens import TokensApi
 from gateway.api.workspaces import WorkspacesApi
+from gateway.auth.access import Access
+from gateway.auth.scopes import Action
 from gateway.web.front import Handler, Route, RouteTable
 
 _SMALL = 64 * 1024
@@ -42,57 +45,48 @@ class Apis:
 def routes(apis: Apis, events_body_bytes_max: int) -> list[Route]:
     """Return the table."""
     events, datasources, sql, ops = apis.events, apis.datasources, apis.sql, apis.ops
-    tokens, jobs, changes = apis.tokens, apis.jobs, apis.changes
-    # fmt: off
+    tokens, jobs, changes, imports, quarantine = apis.tokens, apis.jobs, apis.changes, apis.imports, apis.quarantine
     return [
-        Route("POST", "/v0/events",                     events.post,          "token",  events_body_bytes_max),
-        Route("GET",  "/v0/events",                     events.verify,        "token",  _SMALL),
-
-        Route("POST", "/v0/datasources",                apis.imports.post,    "token",  _DOCUMENT),
-        Route("GET",  "/v0/datasources",                datasources.list,     "token",  _SMALL),
-        Route("GET",  "/v0/datasources/{name}.datasource", datasources.datafile, "token", _SMALL),
-        Route("GET",  "/v0/datasources/{name}",         datasources.detail,   "token",  _SMALL),
-        Route("PUT",  "/v0/datasources/{name}",         changes.update,       "token",  _DOCUMENT),
-        Route("DELETE", "/v0/datasources/{name}",       changes.drop,         "token",  _SMALL),
-        Route("POST", "/v0/datasources/{name}",         changes.exchange,     "token",  _SMALL),
-        Route("POST", "/v0/datasources/{name}/alter",   changes.alter,        "token",  _DOCUMENT),
-        Route("POST", "/v0/datasources/{name}/truncate", changes.truncate,    "token",  _SMALL),
-        Route("POST", "/v0/datasources/{name}/delete",  changes.delete,       "token",  _DOCUMENT),
-        Route("POST", "/v1/datasources/{name}/append",  apis.imports.append,  "token",  _DOCUMENT),
-        Route("POST", "/v1/datasources/{name}/replace", apis.imports.replace, "token",  _DOCUMENT),
-        Route("POST", "/v1/datasources/{name}/delete",  changes.delete_light, "token",  _DOCUMENT),
+        Route("POST", "/v0/events", events.post, Action.DATASOURCE_APPEND, events_body_bytes_max, jwt=True),
+        Route("GET", "/v0/events", events.verify, Access.VALID, _SMALL, jwt=True),
+        Route("POST", "/v0/datasources", imports.post, Action.DATASOURCE_APPEND, _DOCUMENT, jwt=True),
+        Route("GET", "/v0/datasources", datasources.list, Access.VALID, _SMALL),
+        Route("GET", "/v0/datasources/{name}.datasource", datasources.datafile, Action.DATASOURCE_LIST, _SMALL),
+        Route("GET", "/v0/datasources/{name}", datasources.detail, Action.DATASOURCE_LIST, _SMALL),
+        Route("PUT", "/v0/datasources/{name}", changes.update, Action.DATASOURCE_ALTER, _DOCUMENT),
+        Route("DELETE", "/v0/datasources/{name}", changes.drop, Action.DATASOURCE_DROP, _SMALL),
+        Route("POST", "/v0/datasources/{name}", changes.exchange, Action.DATASOURCE_ALTER, _SMALL),
+        Route("POST", "/v0/datasources/{name}/alter", changes.alter, Action.DATASOURCE_ALTER, _DOCUMENT),
+        Route("POST", "/v0/datasources/{name}/truncate", changes.truncate, Action.DATASOURCE_TRUNCATE, _SMALL),
+        Route("POST", "/v0/datasources/{name}/delete", changes.delete, Action.DATASOURCE_TRUNCATE, _DOCUMENT),
+        Route("POST", "/v1/datasources/{name}/append", imports.append, Action.DATASOURCE_APPEND, _DOCUMENT, jwt=True),
+        Route("POST", "/v1/datasources/{name}/replace", imports.replace, Action.DATASOURCE_REPLACE, _DOCUMENT),
+        Route("POST", "/v1/datasources/{name}/delete", changes.delete_light, Action.DATASOURCE_TRUNCATE, _DOCUMENT),
         *_unserved(changes.unserved),
-        Route("GET",  "/v0/datasources/{name}/quarantine", apis.quarantine.explain, "token", _SMALL),
-        Route("POST", "/v0/datasources/{name}/quarantine/replay", apis.quarantine.replay, "token", _SMALL),
-        Route("GET",  "/v0/dependencies",               changes.dependencies, "token",  _SMALL),
-
-        Route("POST", "/v0/analyze",                    apis.analyze.post,    "token",  _DOCUMENT),
-
-        Route("GET",  "/v0/sql",                        sql.run,              "token",  _SMALL),
-        Route("POST", "/v0/sql",                        sql.run,              "token",  _DOCUMENT),
-
-        Route("POST", "/v0/tokens",                     tokens.create,        "token",  _SMALL),
-        Route("GET",  "/v0/tokens",                     tokens.list,          "token",  _SMALL),
-        Route("GET",  "/v0/tokens/{which}",             tokens.detail,        "token",  _SMALL),
-        Route("DELETE", "/v0/tokens/{which}",           tokens.drop,          "token",  _SMALL),
-
-        Route("GET",  "/v0/jobs",                       jobs.list,            "token",  _SMALL),
-        Route("GET",  "/v0/jobs/{id}",                  jobs.detail,          "token",  _SMALL),
-        Route("POST", "/v0/jobs/{id}/cancel",           jobs.cancel,          "token",  _SMALL),
-        Route("POST", "/v0/jobs/{id}/retry",            jobs.retry,           "token",  _SMALL),
-
+        Route("GET", "/v0/datasources/{name}/quarantine", quarantine.explain, Action.DATASOURCE_LIST, _SMALL),
+        Route("POST", "/v0/datasources/{name}/quarantine/replay", quarantine.replay, Action.DATASOURCE_ALTER, _SMALL),
+        Route("GET", "/v0/dependencies", changes.dependencies, Access.VALID, _SMALL),
+        Route("POST", "/v0/analyze", apis.analyze.post, Action.DATASOURCE_CREATE, _DOCUMENT),
+        Route("GET", "/v0/sql", sql.run, Access.VALID, _SMALL, jwt=True),
+        Route("POST", "/v0/sql", sql.run, Access.VALID, _DOCUMENT, jwt=True),
+        Route("POST", "/v0/tokens", tokens.create, Action.TOKENS, _SMALL),
+        Route("GET", "/v0/tokens", tokens.list, Access.VALID, _SMALL),
+        Route("GET", "/v0/tokens/{which}", tokens.detail, Access.VALID, _SMALL),
+        Route("DELETE", "/v0/tokens/{which}", tokens.drop, Action.TOKENS, _SMALL),
+        Route("GET", "/v0/jobs", jobs.list, Access.VALID, _SMALL),
+        Route("GET", "/v0/jobs/{id}", jobs.detail, Access.VALID, _SMALL),
+        Route("POST", "/v0/jobs/{id}/cancel", jobs.cancel, Access.VALID, _SMALL),
+        Route("POST", "/v0/jobs/{id}/retry", jobs.retry, Access.VALID, _SMALL),
         *_workspaces(apis.workspaces),
-        Route("GET",  "/v0/regions",                    apis.workspaces.regions, "public", _SMALL),
-        Route("GET",  "/v0/auth",                       apis.workspaces.auth, "token",  _SMALL),
-
-        Route("GET",  "/health",                        ops.health,           "public", _SMALL),
-        Route("GET",  "/v0/health",                     ops.health,           "public", _SMALL),
-        Route("GET",  "/ready",                         ops.ready,            "public", _SMALL),
-        Route("GET",  "/metrics",                       ops.metrics,          "public", _SMALL),
-        Route("GET",  "/version",                       ops.version,          "public", _SMALL),
-        Route("GET",  "/tokens",                        ops.tokens,           "public", _SMALL),
+        Route("GET", "/v0/regions", apis.workspaces.regions, Access.PUBLIC, _SMALL),
+        Route("GET", "/v0/auth", apis.workspaces.auth, Access.ANYBODY, _SMALL),
+        Route("GET", "/health", ops.health, Access.PUBLIC, _SMALL),
+        Route("GET", "/v0/health", ops.health, Access.PUBLIC, _SMALL),
+        Route("GET", "/ready", ops.ready, Access.PUBLIC, _SMALL),
+        Route("GET", "/metrics", ops.metrics, Access.PUBLIC, _SMALL),
+        Route("GET", "/version", ops.version, Access.PUBLIC, _SMALL),
+        Route("GET", "/tokens", ops.tokens, Access.PUBLIC, _SMALL),
     ]
-    # fmt: on
 
 
 def _unserved(handler: Handler) -> list[Route]:
@@ -100,7 +94,7 @@ def _unserved(handler: Handler) -> list[Route]:
     base = "/v0/datasources/{name}/"
     plain = [("POST", "share"), ("DELETE", "share"), ("POST", "sample"), ("POST", "start"), ("POST", "stop")]
     schedules = [(method, "scheduling/{part}") for method in ("GET", "POST", "PUT", "DELETE")]
-    return [Route(method, base + path, handler, "token", _SMALL) for method, path in plain + schedules]
+    return [Route(method, base + path, handler, Action.DATASOURCE_LIST, _SMALL) for method, path in plain + schedules]
 
 
 def _workspaces(api: WorkspacesApi) -> list[Route]:
@@ -113,7 +107,9 @@ def _workspaces(api: WorkspacesApi) -> list[Route]:
         ("environments/{which}", api.branch),
     ]
     return [
-        Route("GET", f"/{each}/{path}", handler, "token", _SMALL) for each in ("v0", "v1") for path, handler in paths
+        Route("GET", f"/{each}/{path}", handler, Access.VALID, _SMALL)
+        for each in ("v0", "v1")
+        for path, handler in paths
     ]
 
 

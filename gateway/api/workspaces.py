@@ -51,8 +51,9 @@ class WorkspacesApi:
         return json_response({"regions": [_for_client(request, each, _STRICT_REGION) for each in found]})
 
     async def auth(self, request: Request) -> StreamResponse:
-        """Say whether the token is the account's own; one that is not valid does not get here."""
-        return json_response({"is_valid": True, "is_user": request.who.is_user})
+        """Say whether the token is valid, and whether it is the account's own (tokens.md §6)."""
+        found = request.principal
+        return json_response({"is_valid": found is not None, "is_user": found is not None and found.is_user})
 
 
 def _for_client(request: Request, shown: dict[str, Any], strict: tuple[str, ...]) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def parse_scope(text: str) -> Scope:
 class Scopes:
     """All scopes of a token, ready to be asked."""
 
-    __slots__ = ("_everywhere", "_filters", "scopes")
+    __slots__ = ("_everywhere", "_filters", "_somewhere", "scopes")
 
     def __init__(self, scopes: Iterable[Scope]) -> None:
         """Add up what `scopes` grant."""
@@ -143,6 +143,7 @@ class Scopes:
             for action in GRANTS[scope.type] if scope.resource else ():
                 key = (action, scope.resource)
                 self._filters[key] = (*self._filters.get(key, ()), scope.filter)
+        self._somewhere = self._everywhere.union(action for action, _ in self._filters)
 
     @classmethod
     def read(cls, texts: Iterable[str]) -> Self:
@@ -166,6 +167,10 @@ class Scopes:
             if (action, resource) in self._filters:
                 return True
         return False
+
+    def allows_any(self, action: Action) -> bool:
+        """Tell whether `action` is granted for at least one resource."""
+        return action in self._somewhere
 
     def row_filters(self, action: Action, *resources: str) -> tuple[str, ...]:
         """Return which rows of the resource may be read: those for which one of these expressions holds.

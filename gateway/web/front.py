@@ -11,10 +11,11 @@ from typing import Final
 
 from aiohttp.web import BaseRequest, ContentCoding, Response, StreamResponse
 
+from gateway.auth.access import Access, Need, check_access
 from gateway.auth.principal import Principal
 from gateway.auth.service import Authenticator, UnknownToken
 from gateway.core.clock import Clock
-from gateway.core.errors import GatewayError
+from gateway.core.errors import GatewayError, Unauthenticated
 from gateway.core.ids import RequestIds
 from gateway.telemetry import metrics, tally
 from gateway.telemetry.logs import get_logger
@@ -40,16 +41,17 @@ _COMPRESS_BYTES_MIN: Final = 1024
 class Route:
     """One line of the table.
 
-    `path` may hold `{name}` for one segment, and `{name}.suffix`. `access` is `public`, or what the sender must be
-    able to do at least; a handler that serves one resource checks that resource as well.
+    `path` may hold `{name}` for one segment, and `{name}.suffix`. `scope` is what the sender must be able to do at
+    least; a handler that serves one resource checks that resource as well. JWTs get in only where `jwt` is set.
     """
 
     method: str
     path: str
     handler: Handler
-    access: str
+    scope: Need
     body_bytes_max: int
     name: str = ""
+    jwt: bool = False
 
 
 class RouteTable:
@@ -108,10 +110,7 @@ class Front:
                 response = self._no_route(raw, methods)
             else:
                 name = route.name or route.path
-                principal = None
-                if route.access != "public":
-                    token = _token(raw, target)
-                    principal = await self._principal(token)
+                principal = await self._admitted(route, _token(raw, target))
                 request = Request(raw, request_id, target.params, captures, principal, route.body_bytes_max, common)
                 response = await route.handler(request)
         except GatewayError as error:
@@ -132,6 +131,23 @@ class Front:
         if request is not None and request.shortcut is not None:
             raw[SHORTCUT] = request.shortcut
         return response
+
+    async def _admitted(self, route: Route, token: str) -> Principal | None:
+        """Return who shows `token`; None where nobody is asked.
+
+        Raises:
+            Unauthenticated, Forbidden: they do not get in.
+        """
+        if route.scope is Access.PUBLIC:
+            return None
+        try:
+            principal = await self._principal(token)
+        except Unauthenticated:
+            if route.scope is Access.ANYBODY:
+                return None
+            raise
+        check_access(principal, route.scope, jwt=route.jwt)
+        return principal
 
     async def _principal(self, token: str) -> Principal:
         try:

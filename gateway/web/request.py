@@ -28,14 +28,14 @@ class Request:
     id: str
     params: Params  # of the query string
     captures: dict[str, str]  # what the `{}` of the route's path stand for
-    principal: Principal | None  # None on public routes only
+    principal: Principal | None  # None where the route's scope is PUBLIC, or ANYBODY and the token is not valid
     body_bytes_max: int
     common_headers: Mapping[str, str]  # of every answer; the front adds them to those that are not yet on their way
     shortcut: Shortcut | None = None  # for others with the same head; the handler sets it if its answer was a success
 
     @property
     def who(self) -> Principal:
-        """The sender, on a route that is not public."""
+        """The sender, on a route that needs a token."""
         assert self.principal is not None
         return self.principal
 

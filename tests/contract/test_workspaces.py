@@ -110,4 +110,10 @@ def test_the_region_is_the_host_as_the_client_reached_it(gateway):
 @pytest.mark.parametrize("which, is_user", [("user_token", True), ("admin_token", False)])
 def test_a_token_is_told_whether_it_is_the_accounts_own(gateway, which, is_user):
     assert gateway.get("/v0/auth", token=gateway.tokens[which]).json == {"is_valid": True, "is_user": is_user}
-    assert gateway.get("/v0/auth", token="no token").status == 403
+
+
+@pytest.mark.parametrize("token", ["", "no token", "p.eyJ1IjoiYSJ9.AAAA"])
+def test_a_token_that_is_none_is_told_so_too(gateway, token):
+    answer = gateway.get("/v0/auth", token=token)
+
+    assert (answer.status, answer.json) == (200, {"is_valid": False, "is_user": False})
