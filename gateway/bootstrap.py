@@ -17,7 +17,9 @@ from gateway.api.quarantine import QuarantineApi
 from gateway.api.routes import Apis, table
 from gateway.api.sql import SqlApi
 from gateway.api.tokens import TokensApi
+from gateway.api.variables import VariablesApi
 from gateway.api.workspaces import WorkspacesApi
+from gateway.auth.seal import Seal
 from gateway.auth.service import Authenticator
 from gateway.buffer.accumulator import BatchLimits
 from gateway.buffer.buffer import Buffer
@@ -46,6 +48,7 @@ from gateway.control.rows import RowControl
 from gateway.control.service import Copied, JobsLog, ServiceTables, StorageLog
 from gateway.control.sources import SourceControl
 from gateway.control.tokens import TokenControl
+from gateway.control.variables import VariableControl
 from gateway.control.workspaces import WorkspaceControl
 from gateway.core.clock import Clock
 from gateway.flush.flusher import Flusher, FlushOptions
@@ -168,6 +171,7 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
         SqlApi(service.sources, QueryService(client, _query_limits(settings))),
         TokensApi(TokenControl(catalog, store, authenticator)),
         JobsApi(JobControl(jobs)),
+        VariablesApi(VariableControl(catalog, store, Seal(settings.secret.encode()))),
         WorkspacesApi(WorkspaceControl(catalog, authenticator)),
         OpsApi(authenticator, lambda: readiness(own, catalog), settings.tokens_endpoint),
     )

@@ -16,6 +16,7 @@ from gateway.api.ops import OpsApi
 from gateway.api.quarantine import QuarantineApi
 from gateway.api.sql import SqlApi
 from gateway.api.tokens import TokensApi
+from gateway.api.variables import VariablesApi
 from gateway.api.workspaces import WorkspacesApi
 from gateway.auth.access import Access
 from gateway.auth.scopes import Action
@@ -38,6 +39,7 @@ class Apis:
     sql: SqlApi
     tokens: TokensApi
     jobs: JobsApi
+    variables: VariablesApi
     workspaces: WorkspacesApi
     ops: OpsApi
 
@@ -46,6 +48,7 @@ def routes(apis: Apis, events_body_bytes_max: int) -> list[Route]:
     """Return the table."""
     events, datasources, sql, ops = apis.events, apis.datasources, apis.sql, apis.ops
     tokens, jobs, changes, imports, quarantine = apis.tokens, apis.jobs, apis.changes, apis.imports, apis.quarantine
+    variables = apis.variables
     return [
         Route("POST", "/v0/events", events.post, Action.DATASOURCE_APPEND, events_body_bytes_max, jwt=True),
         Route("GET", "/v0/events", events.verify, Access.VALID, _SMALL, jwt=True),
@@ -73,6 +76,11 @@ def routes(apis: Apis, events_body_bytes_max: int) -> list[Route]:
         Route("GET", "/v0/tokens", tokens.list, Access.VALID, _SMALL),
         Route("GET", "/v0/tokens/{which}", tokens.detail, Access.VALID, _SMALL),
         Route("DELETE", "/v0/tokens/{which}", tokens.drop, Action.TOKENS, _SMALL),
+        Route("GET", "/v0/variables", variables.list, Action.ADMIN, _SMALL),
+        Route("POST", "/v0/variables", variables.create, Action.ADMIN, _SMALL),
+        Route("GET", "/v0/variables/{name}", variables.detail, Action.ADMIN, _SMALL),
+        Route("PUT", "/v0/variables/{name}", variables.update, Action.ADMIN, _SMALL),
+        Route("DELETE", "/v0/variables/{name}", variables.drop, Action.ADMIN, _SMALL),
         Route("GET", "/v0/jobs", jobs.list, Access.VALID, _SMALL),
         Route("GET", "/v0/jobs/{id}", jobs.detail, Access.VALID, _SMALL),
         Route("POST", "/v0/jobs/{id}/cancel", jobs.cancel, Access.VALID, _SMALL),

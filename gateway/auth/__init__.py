@@ -2,6 +2,7 @@
 
 scopes     scope strings, and what each grants                      pure
 token      how a static token is signed and checked                 pure
+seal       values that only this installation can read              pure
 principal  who asks: what a token turns into                        pure
 access     who may use a route at all                               pure
 service    from the string a client shows to its principal

@@ -14,6 +14,12 @@ from gateway.core import ids
 class VariableChanges(Record):
     """What can happen to a variable."""
 
+    async def find_variable(self, workspace_id: str, name: str) -> Variable | None:
+        """Return the variable of this name in a workspace, or None."""
+        column = tables.variables.c
+        row = await self._find(select(tables.variables).where(column.workspace_id == workspace_id, column.name == name))
+        return None if row is None else rows.variable_of(row)
+
     async def create_variable(
         self,
         workspace_id: str,
@@ -30,9 +36,7 @@ class VariableChanges(Record):
             NameTaken: a variable of the workspace has that name.
         """
         await self._row(tables.workspaces, workspace_id, "Workspace")
-        column = tables.variables.c
-        query = select(column.id).where(column.workspace_id == workspace_id, column.name == name)
-        if await self._find(query) is not None:
+        if await self.find_variable(workspace_id, name) is not None:
             raise NameTaken(f'Variable "{name}" already exists')
         variable = Variable(ids.new_uuid(), workspace_id, name, type, sealed, edited_by, self._now, self._now)
         await self._insert(tables.variables, rows.row_of_variable(variable))

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 import orjson
 from aiohttp.web import BaseRequest, ContentCoding, Response, StreamResponse
 
@@ -77,9 +78,29 @@ class Request:
         await response.write_eof()
         return response
 
+    async def fields(self) -> Params:
+        """Return the parameters of the query and of a body that is a form or a JSON object, whatever it calls itself.
+
+        Those of the query win. A list in the object is the same name several times.
+
+        Raises:
+            InvalidRequest: the body is neither.
+        """
+        body = await self.body()
+        if not body.lstrip().startswith(b"{"):
+            return self._with_form(body)
+        try:
+            found = msgspec.json.decode(body, type=dict[str, Any])
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+            raise InvalidRequest("The body is neither a form nor a JSON object") from None
+        several = ((name, value if isinstance(value, list) else [value]) for name, value in found.items())
+        return self.params.with_defaults(Params((name, str(each)) for name, values in several for each in values))
+
     async def form(self) -> Params:
         """Return the parameters of the query and of a form body; those of the query win."""
-        body = await self.body()
+        return self._with_form(await self.body())
+
+    def _with_form(self, body: bytes) -> Params:
         if not body:
             return self.params
         try:

@@ -18,7 +18,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -30,7 +30,7 @@ import orjson
 import pytest
 
 from gateway.auth.token import mint
-from gateway.catalog import CatalogStore
+from gateway.catalog import CatalogStore, Token
 from gateway.core.clock import SystemClock
 
 WORKERS = 2
@@ -279,18 +279,26 @@ class Gateway:
 
     def make_token(self, *scopes: str) -> str:
         """Make a token with `scopes`, resources by id, as the Tokens API will: in the catalog, from outside."""
-        return asyncio.run(self._make_token(scopes))
 
-    async def _make_token(self, scopes: tuple[str, ...]) -> str:
-        store = await CatalogStore.open(f"sqlite+aiosqlite:///{self.data_dir / 'metadata.db'}", SystemClock())
-        try:
-            workspace = (await store.list_workspaces())[0]
+        async def make(store: CatalogStore, workspace_id: str) -> Token:
             async with store.change() as change:
-                made = await change.create_token(workspace.id, secrets.token_hex(8), scopes)
-        finally:
-            await store.aclose()
+                return await change.create_token(workspace_id, secrets.token_hex(8), scopes)
+
+        made = self.in_catalog(make)
         secret = (self.data_dir / "secret").read_bytes().strip()
         return mint(secret, made.workspace_id, made.id)
+
+    def in_catalog(self, work: Callable[[CatalogStore, str], Coroutine[Any, Any, Any]]) -> Any:
+        """Do `work` with the gateway's catalog and the id of its first workspace, from outside."""
+
+        async def run() -> Any:
+            store = await CatalogStore.open(f"sqlite+aiosqlite:///{self.data_dir / 'metadata.db'}", SystemClock())
+            try:
+                return await work(store, (await store.list_workspaces())[0].id)
+            finally:
+                await store.aclose()
+
+        return asyncio.run(run())
 
     def _said_port(self) -> int:
         """The port in the line a person is told."""

@@ -1,0 +1,136 @@
+"""Environment Variables API: variables.md, line by line, on a real gateway."""
+
+import sqlite3
+from contextlib import closing
+from datetime import datetime
+from urllib.parse import urlencode
+
+import pytest
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+VALUE = "v4lue-that-nobody-is-shown"
+
+
+def create(gateway, name, value=VALUE, **more):
+    return gateway.request("POST", "/v0/variables", urlencode({"name": name, "value": value, **more}), FORM)
+
+
+@pytest.fixture
+def name(gateway):
+    name = gateway.new_name("variable")
+    assert create(gateway, name).status == 200
+    return name
+
+
+def test_a_variable_is_created_and_its_value_is_in_no_answer(gateway):
+    name = gateway.new_name("variable")
+
+    made = create(gateway, name, type="secret")
+
+    assert made.status == 200
+    assert set(made.json) == {"name", "type", "created_at", "updated_at", "edited_by"}
+    assert (made.json["name"], made.json["type"]) == (name, "secret")
+    assert made.json["edited_by"] == "token: 'workspace admin token'"
+    assert datetime.fromisoformat(made.json["created_at"]).isoformat() == made.json["created_at"]
+    listed = gateway.get("/v0/variables/")
+    assert made.json in listed.json["variables"]
+    detail = gateway.get(f"/v0/variables/{name}")
+    assert detail.json == made.json
+    assert VALUE not in made.text + listed.text + detail.text
+
+
+def test_a_variable_gets_another_value_and_keeps_when_it_was_made(gateway, name):
+    before = gateway.get(f"/v0/variables/{name}").json
+
+    changed = gateway.request("PUT", f"/v0/variables/{name}", urlencode({"value": "other"}), FORM)
+
+    assert changed.status == 200
+    assert changed.json["created_at"] == before["created_at"]
+    assert changed.json["updated_at"] >= before["updated_at"]
+
+
+def test_a_variable_is_deleted(gateway, name):
+    assert gateway.request("DELETE", f"/v0/variables/{name}").json == {"ok": True}
+
+    gone = gateway.get(f"/v0/variables/{name}")
+    assert (gone.status, gone.error) == (404, f'Variable "{name}" does not exist')
+    assert gateway.request("PUT", f"/v0/variables/{name}", b"value=x", FORM).status == 404
+    assert gateway.request("DELETE", f"/v0/variables/{name}").status == 404
+    assert create(gateway, name).status == 200
+
+
+def test_json_bodies_do_as_well(gateway):
+    name = gateway.new_name("variable")
+    assert gateway.post("/v0/variables", f'{{"name": "{name}", "value": "x"}}').status == 200
+    assert gateway.request("PUT", f"/v0/variables/{name}", '{"value": "y"}').status == 200
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"value": "x"}, "The 'name' of a variable must begin with"),
+        ({"name": "1a", "value": "x"}, "The 'name' of a variable must begin with"),
+        ({"name": "a-b", "value": "x"}, "The 'name' of a variable must begin with"),
+        ({"name": "ä", "value": "x"}, "The 'name' of a variable must begin with"),
+        ({"name": "a" * 201, "value": "x"}, "at most 200"),
+        ({"name": "a"}, "The 'value' parameter is required"),
+        ({"name": "a", "value": "x" * 8193}, "at most 8192 bytes; this has 8193"),
+        ({"name": "a", "value": "x", "type": "public"}, "must be secret"),
+    ],
+)
+def test_what_is_no_variable_is_refused(gateway, fields, sentence):
+    answer = gateway.request("POST", "/v0/variables", urlencode(fields), FORM)
+
+    assert answer.status == 400
+    assert sentence in answer.error
+    assert "xxxxx" not in answer.text
+
+
+def test_a_name_is_given_once(gateway, name):
+    again = create(gateway, name)
+
+    assert again.status == 400
+    assert again.error == f'Variable "{name}" already exists: use PUT to give it another value'
+
+
+def test_a_workspace_has_at_most_a_hundred(gateway):
+    async def fill(store, workspace_id):
+        async with store.change() as change:
+            missing = 100 - await change.count_variables(workspace_id)
+            return [(await change.create_variable(workspace_id, f"filler_{n}", "")).id for n in range(missing)]
+
+    async def clear(store, _):
+        async with store.change() as change:
+            for each in fillers:
+                await change.drop_variable(each)
+
+    fillers = gateway.in_catalog(fill)
+    refused = create(gateway, gateway.new_name("variable"))
+    gateway.in_catalog(clear)
+
+    assert (refused.status, refused.error) == (400, "A workspace may have at most 100 variables")
+
+
+@pytest.mark.parametrize("scope", ["TOKENS", "DATASOURCES:CREATE", "WORKSPACE:READ_ALL", "PIPES:CREATE"])
+def test_only_who_administers_the_workspace_sees_variables(gateway, name, scope):
+    token = gateway.make_token(scope)
+
+    for method, path in [
+        ("GET", "/v0/variables"),
+        ("GET", f"/v0/variables/{name}"),
+        ("GET", "/v0/variables/missing"),
+        ("POST", "/v0/variables"),
+        ("PUT", f"/v0/variables/{name}"),
+        ("DELETE", f"/v0/variables/{name}"),
+    ]:
+        assert gateway.request(method, path, token=token).status == 403
+
+
+def test_the_database_does_not_hold_the_value(gateway, name):
+    with closing(sqlite3.connect(gateway.data_dir / "metadata.db")) as database:
+        (sealed,) = database.execute("SELECT sealed FROM variables WHERE name = ?", (name,)).fetchone()
+        everything = "\n".join(database.iterdump())
+
+    assert sealed.startswith("1.")
+    assert VALUE not in everything
+    assert (gateway.data_dir / "secret").read_text().strip() not in everything
