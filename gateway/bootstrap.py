@@ -62,6 +62,7 @@ from gateway.outbound.fetch import Fetcher, FetchOptions
 from gateway.query.service import QueryLimits, QueryService
 from gateway.telemetry.oplog import OpsLog
 from gateway.wal import LogOptions
+from gateway.web.forwarded import Proxies
 from gateway.web.front import Front
 
 
@@ -175,7 +176,13 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
         WorkspacesApi(WorkspaceControl(catalog, authenticator)),
         OpsApi(authenticator, lambda: readiness(own, catalog), settings.tokens_endpoint),
     )
-    front = Front(table(apis, settings.body_bytes_max), authenticator, clock, cors=settings.cors)
+    front = Front(
+        table(apis, settings.body_bytes_max),
+        authenticator,
+        clock,
+        cors=settings.cors,
+        proxies=Proxies(settings.trusted_proxies),
+    )
     return Worker(store, catalog, client, own, adopted, front, service.writer)
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import uvloop
 
 from gateway.bootstrap import Lane, Worker, build, label
-from gateway.config import Settings, WorkerIdentity
+from gateway.config import Settings, WorkerIdentity, certificate_of
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.memory import keep_freed
 from gateway.core.parent import say_ready
@@ -24,11 +24,13 @@ from gateway.core.process import Stopping, hide_pandas, keep_to_one_cpu
 from gateway.telemetry import metrics
 from gateway.telemetry.logs import get_logger
 from gateway.web.listen import bind, http_server
+from gateway.web.tls import Certificate
 
 _logger = get_logger(__name__)
 
 _GAUGES_SECONDS: Final = 0.5
 _ORPHAN_SECONDS: Final = 1.0
+_CERTIFICATE_SECONDS: Final = 5.0
 
 
 def run_worker(settings: Settings, identity: WorkerIdentity) -> int:
@@ -51,7 +53,12 @@ async def _serve(settings: Settings, identity: WorkerIdentity, clock: Clock) -> 
         flushing = [group.create_task(_flush(lane)) for lane in (worker.lane, *worker.adopted)]
         adopting = [group.create_task(_dissolve(lane, clock)) for lane in worker.adopted]
         server = http_server(worker.front, worker.front.express)
-        listening = await asyncio.get_running_loop().create_server(server, sock=bind(settings.host, settings.port))
+        certificate = certificate_of(settings)
+        if certificate is not None:
+            background.append(group.create_task(_renew(certificate, clock)))
+        listening = await asyncio.get_running_loop().create_server(
+            server, sock=bind(settings.host, settings.port), ssl=None if certificate is None else certificate.context
+        )
         port = listening.sockets[0].getsockname()[1]
         # What the start made stays; looking through it again and again took an eighth of the CPU of one-row requests.
         gc.collect()
@@ -79,6 +86,16 @@ async def _serve(settings: Settings, identity: WorkerIdentity, clock: Clock) -> 
     left = sum(worker.lane.buffer.pending_rows.values())
     _logger.info("worker.stopped", pending_rows=left)
     return 0
+
+
+async def _renew(certificate: Certificate, clock: Clock) -> None:
+    def warn(error: Exception) -> None:
+        _logger.error("certificate.unusable", reason=str(error), advice="the old one stays in use; mend the files")
+
+    while True:
+        await clock.sleep(_CERTIFICATE_SECONDS)
+        if await asyncio.to_thread(certificate.renew, warn):
+            _logger.info("certificate.renewed")
 
 
 async def _flush(lane: Lane) -> None:

@@ -20,6 +20,8 @@ from urllib.parse import quote, unquote, urlsplit
 from gateway.config.settings import DEFAULTS, PREFIX, SPECS, Settings, Spec, flag, format_value, variable
 from gateway.core.units import parse_boolean, parse_duration, parse_size
 from gateway.outbound.address import parse_allow_list
+from gateway.web.forwarded import Proxies
+from gateway.web.tls import Certificate
 
 _CONFIG: Final = "SLUICE_CONFIG"
 _SECRET_CHARACTERS_MIN: Final = 32
@@ -189,7 +191,33 @@ def _clashes(settings: Settings) -> Iterator[str]:
         parse_allow_list(settings.outbound_allow)
     except ValueError as error:
         yield f"outbound_allow {error}"
+    yield from _serving_clashes(settings)
     yield from _clickhouse_clashes(settings)
+
+
+def _serving_clashes(settings: Settings) -> Iterator[str]:
+    try:
+        Proxies(settings.trusted_proxies)
+    except ValueError as error:
+        yield f"trusted_proxies {error}"
+    if settings.tls_key and not settings.tls_certificate:
+        yield "tls_key is of no use without tls_certificate"
+    if settings.tls_certificate:
+        try:
+            certificate_of(settings)
+        except OSError as error:
+            yield f"tls_certificate and tls_key can not be used: {error.strerror or error}"
+
+
+def certificate_of(settings: Settings) -> Certificate | None:
+    """Return the certificate to show; None for plain HTTP.
+
+    Raises:
+        OSError: it cannot be read, or is none.
+    """
+    if not settings.tls_certificate:
+        return None
+    return Certificate(Path(settings.tls_certificate), Path(settings.tls_key or settings.tls_certificate))
 
 
 _NOT_ABOVE: Final = (

@@ -109,6 +109,20 @@ class Settings:
         "Serving", "30s", "Longest that a stop waits for requests and batches; what is left stays in the log."
     )
     cors: bool = _switch("Serving", "Answer browsers of other origins (CORS).", default=True)
+    tls_certificate: str = _text(
+        "Serving",
+        "",
+        "File with the certificate and its chain, PEM; with it we speak HTTPS only. Read again when it changes.",
+        default_text="plain HTTP",
+    )
+    tls_key: str = _text("Serving", "", "File with the key of the certificate, PEM.", default_text="in the same file")
+    trusted_proxies: str = _text(
+        "Serving",
+        "",
+        "Proxies whose X-Forwarded-Proto and -Host are believed: addresses, networks (CIDR), separated by commas; "
+        "* for all.",
+        default_text="none",
+    )
 
     admin_token: str = _text(
         "Tokens and metadata",

@@ -137,7 +137,7 @@ def _command(name: str, orders: Orders) -> Command:
 def welcome(settings: Settings) -> str:
     """Return what a person needs to know when all runs."""
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104
-    url = f"http://{host}:{settings.port}"
+    url = f"http{'s' if settings.tls_certificate else ''}://{host}:{settings.port}"
     engine = "ClickHouse as configured" if settings.clickhouse_url else "embedded engine"
     tokens = "GET /tokens is switched off" if settings.tokens_endpoint == "off" else f"curl {url}/tokens"
     return (

@@ -21,6 +21,7 @@ from gateway.telemetry import metrics, tally
 from gateway.telemetry.logs import get_logger
 from gateway.web.errors import body_of, headers_of, status_of
 from gateway.web.express import SHORTCUT, Express
+from gateway.web.forwarded import Proxies
 from gateway.web.request import JSON, Request, accepts_gzip
 from gateway.web.target import Target, parse_target
 
@@ -83,10 +84,19 @@ class RouteTable:
 class Front:
     """The handler of the low-level server."""
 
-    def __init__(self, routes: RouteTable, authenticator: Authenticator, clock: Clock, *, cors: bool = True) -> None:
+    def __init__(
+        self,
+        routes: RouteTable,
+        authenticator: Authenticator,
+        clock: Clock,
+        *,
+        cors: bool = True,
+        proxies: Proxies | None = None,
+    ) -> None:
         self._routes = routes
         self._ids = RequestIds()
         self._cors = cors
+        self._proxies = proxies or Proxies()
         self._cors_headers = (
             {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": _EXPOSED} if cors else {}
         )
@@ -111,7 +121,9 @@ class Front:
             else:
                 name = route.name or route.path
                 principal = await self._admitted(route, _token(raw, target))
-                request = Request(raw, request_id, target.params, captures, principal, route.body_bytes_max, common)
+                request = Request(
+                    raw, request_id, target.params, captures, principal, route.body_bytes_max, self._proxies, common
+                )
                 response = await route.handler(request)
         except GatewayError as error:
             response = self._refusal(error, name, request_id)

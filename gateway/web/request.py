@@ -14,6 +14,7 @@ from gateway.auth.principal import Principal
 from gateway.core.errors import InvalidRequest
 from gateway.web.body import decoder, read_body
 from gateway.web.express import Shortcut
+from gateway.web.forwarded import Proxies
 from gateway.web.target import Params, parse_form
 
 JSON: Final = "application/json"
@@ -31,6 +32,7 @@ class Request:
     captures: dict[str, str]  # what the `{}` of the route's path stand for
     principal: Principal | None  # None where the route's scope is PUBLIC, or ANYBODY and the token is not valid
     body_bytes_max: int
+    proxies: Proxies
     common_headers: Mapping[str, str]  # of every answer; the front adds them to those that are not yet on their way
     shortcut: Shortcut | None = None  # for others with the same head; the handler sets it if its answer was a success
 
@@ -42,10 +44,10 @@ class Request:
 
     @property
     def base_url(self) -> str:
-        """Scheme and host as the client reached us, for links; a proxy in front says in a header what it was spoken."""
-        forwarded = self.raw.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower()
-        scheme = forwarded if forwarded in {"http", "https"} else self.raw.scheme
-        return f"{scheme}://{self.raw.host}"
+        """Scheme and host as the client reached us, for links."""
+        raw = self.raw
+        peer = raw.transport.get_extra_info("peername") if raw.transport is not None else None
+        return self.proxies.base_url(raw.scheme, raw.host, raw.headers, peer[0] if peer else "")
 
     async def body(self) -> bytes:
         """Return the body, decompressed.

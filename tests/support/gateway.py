@@ -15,6 +15,7 @@ import os
 import secrets
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -87,6 +88,7 @@ class Gateway:
         self.port = 0
         self.token = ""
         self.tokens: dict[str, str] = {}
+        self.tls: ssl.SSLContext | None = None  # what to reach it with, if it speaks HTTPS
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         self._names = count(1)
@@ -195,6 +197,12 @@ class Gateway:
         """A bare connection, for what no HTTP client would send."""
         return socket.create_connection(("127.0.0.1", self.port), timeout)
 
+    def http(self, timeout: float = 30.0) -> http.client.HTTPConnection:
+        """A connection for requests, not yet open."""
+        if self.tls is not None:
+            return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=self.tls)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+
     def request(
         self,
         method: str,
@@ -208,7 +216,7 @@ class Gateway:
         """One request on a connection of its own, with exactly these headers and the token (None: admin, "": none)."""
         token = self.token if token is None else token
         sent = {"Authorization": f"Bearer {token}"} if token else {}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        connection = self.http(timeout)
         try:
             connection.request(method, target, body, {**sent, **(headers or {})})
             response = connection.getresponse()
@@ -305,9 +313,9 @@ class Gateway:
         assert self._process is not None
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            _, found, address = line.decode().partition("answers at http://127.0.0.1:")
+            _, found, address = line.decode().partition(" answers at ")
             if found:
-                return int(address)
+                return int(address.rsplit(":", 1)[1])
         raise RuntimeError(f"sluice serve did not start:\n{self.log.read_text()}")
 
     def _await_ready(self) -> None:

@@ -99,7 +99,7 @@ def sources(*but):
 
 def test_every_setting_is_used_by_somebody():
     used = set(re.findall(r"settings\.([a-z_]+)", sources("config")))
-    used |= {"clickhouse_user", "clickhouse_password"}  # in `clickhouse_address`
+    used |= {"clickhouse_user", "clickhouse_password", "tls_key"}  # in `clickhouse_address`, `certificate_of`
 
     assert set(SPECS) - used <= SETTINGS_NOT_USED_YET
 
