@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+import pyarrow as pa
+
 from gateway.admission.ratelimit import Allowance, RateLimiter
 from gateway.api.analyze import AnalyzeApi
 from gateway.api.datasource_changes import DatasourceChangesApi
@@ -23,7 +25,9 @@ from gateway.auth.seal import Seal
 from gateway.auth.service import Authenticator
 from gateway.buffer.accumulator import BatchLimits
 from gateway.buffer.buffer import Buffer
+from gateway.buffer.layout import Layout
 from gateway.buffer.options import BufferOptions
+from gateway.buffer.records import Item
 from gateway.catalog import Catalog, CatalogStore
 from gateway.clickhouse.client import Client, ClientOptions
 from gateway.clickhouse.errors import ServerError
@@ -39,6 +43,7 @@ from gateway.config import (
 from gateway.control.analyze import AnalyzeControl
 from gateway.control.auto_create import AutoCreate
 from gateway.control.changes import DatasourceChanges
+from gateway.control.databases import Databases
 from gateway.control.datasources import DatasourceControl
 from gateway.control.imports import ImportControl, ImportLimits
 from gateway.control.jobs import JobControl
@@ -97,6 +102,7 @@ class JobWorker:
     client: Client
     runner: JobRunner
     oplog: OpsLogWriter
+    databases: Databases
 
 
 async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> Worker:
@@ -123,9 +129,7 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
         flusher = Flusher(
             buffer,
             inserter,
-            lambda layout, row, reason: quarantine_refused(
-                catalog.snapshot.datasources[layout.datasource_id], row, reason, clock.now()
-            ),
+            lambda layout, row, reason: _quarantined(catalog, layout, row, reason, clock.now()),
             FlushOptions(settings.flush_concurrency, lambda which: label(catalog, which), needs_json_rows, json_rows),
             clock,
             Random(),  # noqa: S311  spreads retries
@@ -173,7 +177,7 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
         TokensApi(TokenControl(catalog, store, authenticator)),
         JobsApi(JobControl(jobs)),
         VariablesApi(VariableControl(catalog, store, Seal(settings.secret.encode()))),
-        WorkspacesApi(WorkspaceControl(catalog, authenticator)),
+        WorkspacesApi(WorkspaceControl(catalog, store, authenticator, Databases(client, store, clock), clock)),
         OpsApi(authenticator, lambda: readiness(own, catalog), settings.tokens_endpoint),
     )
     front = Front(
@@ -221,7 +225,8 @@ async def build_jobs(settings: Settings, identity: WorkerIdentity, clock: Clock)
     jobs = JobStore(store.database, clock)
     ops = OpsLog(clock)
     runner = _runner(settings, identity, jobs, _handlers(settings, catalog, store, client, clock, ops), clock)
-    return JobWorker(store, catalog, client, runner, _service(ops, store, catalog, client, clock, follows=True).writer)
+    service = _service(ops, store, catalog, client, clock, follows=True)
+    return JobWorker(store, catalog, client, runner, service.writer, Databases(client, store, clock))
 
 
 def _handlers(
@@ -306,6 +311,14 @@ def _locate(catalog: Catalog, datasource_id: str, quarantine: bool) -> tuple[str
     if found is None or workspace is None:
         return None
     return workspace.database, found.quarantine_table if quarantine else found.table
+
+
+def _quarantined(
+    catalog: Catalog, layout: Layout, row: pa.Table, reason: str, now: float
+) -> list[tuple[Layout, Item]] | None:
+    """Return a refused row as its quarantine wants it; None if its data source was dropped a moment ago."""
+    found = catalog.snapshot.datasources.get(layout.datasource_id)
+    return None if found is None else quarantine_refused(found, row, reason, now)
 
 
 def _admission(settings: Settings, identity: WorkerIdentity, clock: Clock) -> Callable[[str], Allowance | None]:

@@ -50,7 +50,7 @@ async def _run(worker: JobWorker, settings: Settings, identity: WorkerIdentity, 
         fresh = group.create_task(worker.catalog.run())
         logging = group.create_task(worker.oplog.run())
         running = group.create_task(worker.runner.run())
-        sweeping = group.create_task(_sweep(settings, clock))
+        sweeping = (group.create_task(_sweep(settings, clock)), group.create_task(worker.databases.run()))
         if identity.exit_when_stdin_closes:
             say_ready(0)
         _logger.info("jobs.ready", concurrency=settings.worker_concurrency)
@@ -58,7 +58,7 @@ async def _run(worker: JobWorker, settings: Settings, identity: WorkerIdentity, 
         worker.runner.stop(_ORPHAN_SECONDS if stopping.is_orphan else settings.drain_seconds_max)
         await running
         await worker.oplog.drain(_ORPHAN_SECONDS)
-        for task in (logging, fresh, sweeping):
+        for task in (logging, fresh, *sweeping):
             task.cancel()
 
 

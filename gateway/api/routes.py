@@ -18,7 +18,7 @@ from gateway.api.sql import SqlApi
 from gateway.api.tokens import TokensApi
 from gateway.api.variables import VariablesApi
 from gateway.api.workspaces import WorkspacesApi
-from gateway.auth.access import Access
+from gateway.auth.access import Access, Need
 from gateway.auth.scopes import Action
 from gateway.web.front import Handler, Route, RouteTable
 
@@ -107,17 +107,23 @@ def _unserved(handler: Handler) -> list[Route]:
 
 def _workspaces(api: WorkspacesApi) -> list[Route]:
     """Return the routes of workspaces, which clients ask for under either version."""
-    paths = [
-        ("workspace", api.current),
-        ("user/workspaces", api.of_user),
-        ("workspaces/{which}", api.one),
-        ("environments", api.branches),
-        ("environments/{which}", api.branch),
+    valid, account = Access.VALID, Access.ACCOUNT
+    paths: list[tuple[str, str, Handler, Need]] = [
+        ("GET", "workspace", api.current, valid),
+        ("GET", "user/workspaces", api.of_user, valid),
+        ("POST", "workspaces", api.create, account),
+        ("GET", "workspaces/{which}", api.one, valid),
+        ("PUT", "workspaces/{which}", api.rename, Action.ADMIN),
+        ("DELETE", "workspaces/{which}", api.drop, account),
+        ("PUT", "workspaces/{which}/users", api.members, Action.ADMIN),
+        ("GET", "workspaces/{which}/releases", api.releases, valid),
+        ("GET", "environments", api.branches, valid),
+        ("GET", "environments/{which}", api.branch, valid),
     ]
     return [
-        Route("GET", f"/{each}/{path}", handler, Access.VALID, _SMALL)
-        for each in ("v0", "v1")
-        for path, handler in paths
+        Route(method, f"/{version}/{path}", handler, need, _SMALL)
+        for version in ("v0", "v1")
+        for method, path, handler, need in paths
     ]
 
 

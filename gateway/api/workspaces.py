@@ -1,4 +1,4 @@
-"""Workspaces, as far as clients ask for them before their first command; read only. Source: organizations.md §1-4."""
+"""Workspaces: made, shown, renamed, dropped; branches and regions as clients ask. Source: organizations.md §1-4."""
 
 from typing import Any, Final
 
@@ -35,6 +35,37 @@ class WorkspacesApi:
         """Describe one workspace, by id or name."""
         found = await self._control.one(request.who, request.captures["which"])
         return json_response(_for_client(request, found, _STRICT_ITEM))
+
+    async def create(self, request: Request) -> StreamResponse:
+        """Make a workspace: `name`, `assign_to_organization_id`; in the URL, a form or a JSON object."""
+        params = await request.fields()
+        made = await self._control.create(request.who, params.get("name"), params.get("assign_to_organization_id"))
+        return json_response(_for_client(request, made, _STRICT_ITEM))
+
+    async def rename(self, request: Request) -> StreamResponse:
+        """Give a workspace another `name`."""
+        params = await request.fields()
+        renamed = await self._control.rename(request.who, request.captures["which"], params.get("name"))
+        return json_response(_for_client(request, renamed, _STRICT_ITEM))
+
+    async def drop(self, request: Request) -> StreamResponse:
+        """Drop a workspace: `confirmation` is yes or its name, or `hard_delete_confirmation` is yes."""
+        params = await request.fields()
+        confirmation = params.get("hard_delete_confirmation") or params.get("confirmation")
+        await self._control.drop(request.who, request.captures["which"], confirmation)
+        return json_response({"ok": True})
+
+    async def members(self, request: Request) -> StreamResponse:
+        """Change who is a member: `operation`, `users`; there is one account, so nothing changes."""
+        params = await request.fields()
+        which, operation = request.captures["which"], params.get("operation")
+        found = await self._control.change_members(request.who, which, operation, params.get("users"))
+        return json_response(_for_client(request, found, _STRICT_ITEM))
+
+    async def releases(self, request: Request) -> StreamResponse:
+        """List the releases of a workspace: there are none."""
+        await self._control.one(request.who, request.captures["which"])
+        return json_response({"releases": []})
 
     async def branches(self, request: Request) -> StreamResponse:
         """List the branches: there are none."""

@@ -92,6 +92,10 @@ class Change(PipeChanges, VariableChanges):
         query = select(token.id).where(token.workspace_id == workspace_id, token.builtin == BuiltinToken.USER)
         if await self._find(query) is not None:
             raise Conflict("The first workspace of an installation can not be deleted")
+        # What is still on its way to a data source looks for it by its id: that it was dropped has to be known.
+        datasources = select(tables.datasources.c.id).where(tables.datasources.c.workspace_id == workspace_id)
+        for row in await self._transaction.all(datasources):
+            await self._delete(tables.datasources, row.id)
         await self._delete(tables.workspaces, workspace_id)
 
     # Data sources

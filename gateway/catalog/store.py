@@ -122,6 +122,13 @@ class CatalogStore:
         async with self._database.reading() as transaction:
             return await transaction.first(query) is not None
 
+    async def dropped_workspaces(self) -> list[str]:
+        """Return the ids of workspaces that are known to have been dropped; see `was_dropped`."""
+        stones = tables.catalog_tombstones
+        query = select(stones.c.id).where(stones.c.kind == tables.workspaces.name)
+        async with self._database.reading() as transaction:
+            return [row.id for row in await transaction.all(query)]
+
     async def list_datasources(self, workspace_id: str) -> list[Datasource]:
         """Return the data sources of a workspace, in the order of their names."""
         return await self._all(_in_workspace(tables.datasources, workspace_id), rows.datasource_of)

@@ -18,6 +18,11 @@ def create_database(database: str) -> str:
     return f"CREATE DATABASE IF NOT EXISTS {quote_identifier(database)}"
 
 
+def drop_database(database: str) -> str:
+    """Return the statement that drops a workspace's database and all that is in it, at once."""
+    return f"DROP DATABASE IF EXISTS {quote_identifier(database)} SYNC"
+
+
 def create_table(database: str, table: str, wanted: Datafile, dedup_window: int) -> str:
     """Return the statement that makes a table which remembers the deduplication tokens of `dedup_window` inserts."""
     inside = wanted.schema.ddl(index.ddl() for index in wanted.indexes)

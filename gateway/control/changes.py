@@ -31,7 +31,7 @@ from gateway.telemetry.oplog import Operation, OpsLog
 _log = structlog.get_logger(__name__)
 
 # Workers look for changes twice a second. One that does not get to it this long takes events as they were.
-_HEARD_SECONDS: Final = 1.0
+HEARD_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +209,7 @@ class DatasourceChanges:
     async def _let_all_hear(self) -> None:
         """Return when every worker knows of the change: the next event, wherever it goes, is taken as it is now."""
         await self._catalog.refresh()
-        await self._clock.sleep(_HEARD_SECONDS)
+        await self._clock.sleep(HEARD_SECONDS)
 
     async def _carry_out(
         self, workspace: Workspace, datasource: Datasource, new: Datafile, change: Alteration

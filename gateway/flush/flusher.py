@@ -49,8 +49,11 @@ class Inserter(Protocol):
         """
 
 
-QuarantineRow = Callable[[Layout, pa.Table, str], list[tuple[Layout, Item]]]
-"""Given the layout, a table of one refused row, and the reason: that row, as its quarantine wants it."""
+QuarantineRow = Callable[[Layout, pa.Table, str], list[tuple[Layout, Item]] | None]
+"""Given the layout, a table of one refused row, and the reason: that row, as its quarantine wants it.
+
+None if the data source is not known any more: the next insert finds out whether it was dropped.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,5 +175,9 @@ class Flusher:
         if batch.layout.quarantine:  # even its text is refused: nowhere else to go, so it is held
             self._put_back(batch, Kind.HOLD, str(error))
             return
+        quarantined = self._quarantine(batch.layout, await self._buffer.rows(batch), str(error))
+        if quarantined is None:
+            self._put_back(batch, Kind.HOLD, "its data source is not known any more")
+            return
         _logger.warning("flush.row_quarantined", datasource=batch.layout.datasource_id, reason=str(error))
-        await self._buffer.poison(batch, self._quarantine(batch.layout, await self._buffer.rows(batch), str(error)))
+        await self._buffer.poison(batch, quarantined)

@@ -32,6 +32,7 @@ import pytest
 
 from gateway.auth.token import mint
 from gateway.catalog import CatalogStore, Token
+from gateway.catalog.store import FIRST_WORKSPACE
 from gateway.core.clock import SystemClock
 
 WORKERS = 2
@@ -282,6 +283,18 @@ class Gateway:
         assert answer.status == 200, f"{answer.status}: {answer.text}"
         return name
 
+    def create_workspace(self, name: str = "") -> dict[str, Any]:
+        """Make a workspace, as a command line does; return what it is told: `id`, `name`, `token` and more."""
+        name = name or self.new_name("workspace")
+        answer = self.request("POST", with_query("/v1/workspaces", {"name": name}), token=self.tokens["user_token"])
+        assert answer.status == 200, f"{answer.status}: {answer.text}"
+        return answer.json
+
+    def drop_workspace(self, which: str) -> Answer:
+        """Drop a workspace, as a command line does."""
+        path = with_query(f"/v1/workspaces/{which}", {"hard_delete_confirmation": "yes"})
+        return self.request("DELETE", path, token=self.tokens["user_token"])
+
     def datasource_id(self, name: str) -> str:
         return self.get(f"/v0/datasources/{name}").json["id"]
 
@@ -302,7 +315,8 @@ class Gateway:
         async def run() -> Any:
             store = await CatalogStore.open(f"sqlite+aiosqlite:///{self.data_dir / 'metadata.db'}", SystemClock())
             try:
-                return await work(store, (await store.list_workspaces())[0].id)
+                everything = await store.list_workspaces()
+                return await work(store, next(each.id for each in everything if each.name == FIRST_WORKSPACE))
             finally:
                 await store.aclose()
 

@@ -43,12 +43,18 @@ def options(**changes) -> BufferOptions:
 
 
 @asynccontextmanager
-async def running(directory: Path, clickhouse, buffer_options: BufferOptions, log_options: LogOptions | None = None):
+async def running(
+    directory: Path,
+    clickhouse,
+    buffer_options: BufferOptions,
+    log_options: LogOptions | None = None,
+    quarantine=quarantined,
+):
     """Run a lane; at the end it is dropped as a kill would drop it: nothing more is sent, nothing more is acked."""
     clock = SystemClock()
     log_options = log_options or LogOptions(segment_bytes_max=4096, bytes_max=1 << 30)
     buffer = Buffer.open(directory, log_options, buffer_options, clock)
-    flusher = Flusher(buffer, clickhouse, quarantined, FlushOptions(), clock, Random(0))
+    flusher = Flusher(buffer, clickhouse, quarantine, FlushOptions(), clock, Random(0))
     tasks = [asyncio.create_task(flusher.run()), asyncio.create_task(buffer.spill_forever())]
     try:
         yield buffer

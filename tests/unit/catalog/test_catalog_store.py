@@ -398,6 +398,19 @@ class TestWorkspaces:
             before.tokens,
         )
 
+    async def test_what_is_on_its_way_to_a_dropped_workspace_can_be_told_that_it_is_gone(self, store, workspace_id):
+        async with store.change() as change:
+            workspace = await change.create_workspace("acme")
+            made = await change.create_datasource(workspace.id, EVENTS)
+            kept = await change.create_datasource(workspace_id, EVENTS)
+
+        async with store.change() as change:
+            await change.drop_workspace(workspace.id)
+
+        assert await store.was_dropped(made.id)
+        assert not await store.was_dropped(kept.id)
+        assert await store.dropped_workspaces() == [workspace.id]
+
     async def test_the_first_workspace_stays(self, store, workspace_id):
         async with store.change() as change:
             with pytest.raises(Conflict, match="first workspace"):
