@@ -10,8 +10,8 @@ from gateway.catalog import Catalog, Datasource
 from gateway.clickhouse.errors import ServerError
 from gateway.control.service import Copied, ServiceTables
 from gateway.core.errors import Forbidden, Unavailable
-from gateway.query.fence import Resolve, Resolved
 from gateway.query.parse import parse_condition
+from gateway.query.resolved import Resolve, Resolved
 from gateway.schema.names import QUARANTINE_SUFFIX
 from gateway.schema.service import DATABASE, SERVICE_TABLES, service_table
 from gateway.telemetry.logs import get_logger

@@ -1,34 +1,39 @@
 """Fence: what a token may read, and nothing else. The first of three fences, and the one that must hold alone.
 
-    text ── parse ──► tree ── check_same ──► resolve names, check calls ──► render ──► SQL
+    text ── parse ──► tree ── check_same ──► resolve names, check calls ──► expand ──► render ──► SQL
 
 One SELECT comes in, one SELECT goes out. A table in the result is one that `resolve` gave, in full
-(`database`.`table`), or a CTE under a name of ours: no name of the user's is ever looked up in the engine's current
-database, however the engine scopes it. What is called is on the list of `functions`. A filtered table becomes
-`(SELECT * FROM table WHERE filter)`. SETTINGS and FORMAT are taken out and handed to the caller.
+(`database`.`table`), a query fenced in the same way, or a CTE under a name of ours: no name of the user's is ever
+looked up in the engine's current database, however the engine scopes it. What is called is on the list of `functions`.
+A filtered table becomes `(SELECT * FROM table WHERE filter)`. SETTINGS and FORMAT are taken out and handed to the
+caller. A placeholder `{name:Type}` is one that the text itself was given a value for.
 
 Pure: text in, text out.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
 
 from sqlglot import exp
 
-from gateway.core.errors import InvalidRequest, NotFound
+from gateway.core.errors import InvalidRequest, TooLarge
 from gateway.query.calls import Calls, check_table_function, unwrapped
-from gateway.query.formats import canonical_format
+from gateway.query.clauses import mend_prewhere, take_format, take_settings
+from gateway.query.expand import Expansion
 from gateway.query.nodes import DoubleColon, QueryParameter
 from gateway.query.parse import parse, parse_condition
 from gateway.query.render import check_same, render
+from gateway.query.resolved import Inlined, Resolve, Resolved
+
+__all__ = ["FencedQuery", "Inlined", "Resolve", "Resolved", "fence", "fence_condition"]
 
 # Readable by every token: they hold nothing of anybody's.
 _OPEN_TABLES: Final = frozenset(["system.one", "system.numbers", "system.numbers_mt", "system.functions"])
 
-# Settings a query may give itself, always whole numbers; the limits of the service hold all the same.
-_SETTINGS: Final = frozenset(["max_execution_time", "max_memory_usage", "max_threads"])
+# Longer ones the engine would take its time to read.
+_WRITTEN_CHARS_MAX: Final = 1024 * 1024
 
 # The name of a filtered table inside its own subquery, where it wins over every name outside.
 _FILTERED: Final = "row_filter"
@@ -48,22 +53,6 @@ _BEHIND_DOT: Final = (exp.Identifier, exp.Literal, exp.Star, exp.Anonymous)
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
-    """The table behind a name, and which of its rows may be read."""
-
-    database: str
-    table: str
-    filter: str | None = None
-    """A ClickHouse condition over the table's own columns, without subqueries; None for all rows."""
-    is_final: bool = False
-    """Rows that the engine has yet to merge are read as the one they will be, as with FINAL behind the table."""
-
-
-Resolve = Callable[[str], Resolved | None]
-"""Gives the table behind a name as written (`events`, `tinybird.pipe_stats`), None if there is none for this token."""
-
-
-@dataclass(frozen=True, slots=True)
 class FencedQuery:
     """A query that may be run."""
 
@@ -77,6 +66,12 @@ class FencedQuery:
     """The names it reads, as written, each once."""
     shown: Mapping[str, str]
     """Names that only we know (`database.table`, a CTE's) → the user's own, for messages of the engine."""
+    bound: Mapping[str, str] = field(default_factory=dict)
+    """Values of the placeholders in `sql`, by names of ours."""
+    hides: bool = False
+    """Whether there is more in `sql` than its author wrote: row filters, the queries of pipes."""
+    reads_only_service: bool = False
+    """Whether it reads service data sources, and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,31 +83,37 @@ class _Scope:
     aliases: frozenset[str] = frozenset()
 
 
-def fence(sql: str, resolve: Resolve) -> FencedQuery:
+def fence(sql: str, resolve: Resolve, bound: Mapping[str, str] | None = None) -> FencedQuery:
     """Return `sql`, reading only what `resolve` gives, with nothing in it that could do more than read.
 
     Args:
         sql: one SELECT, as the user wrote it; one trailing `;` is fine.
-        resolve: gives the table behind a name. What it raises is raised here.
+        resolve: gives what stands behind a name. What it raises is raised here.
+        bound: values of its placeholders.
 
     Raises:
-        InvalidRequest: it is not one SELECT that can be read, or it asks for something that is not allowed.
+        InvalidRequest: it is not one SELECT that can be read, it asks for something that is not allowed, or a table it
+            names does not exist for this token.
         TooLarge: it is longer or deeper than a query may be.
-        NotFound: a table it names does not exist for this token.
     """
-    tree, tokens = parse(sql)
-    check_same(tree, tokens)
-    if not isinstance(tree, _QUERIES):
-        raise InvalidRequest("Only SELECT or DESCRIBE queries are supported")
-    fencing = _Fencing(resolve)
-    output_format = _take_format(tree)
+    tree = _parsed(sql)
+    whole = _Whole()
+    fencing = _Fencing(resolve, whole, bound or {})
+    output_format = take_format(tree)
     fencing.query(tree, _Scope())
+    whole.expansion.finish(tree)
+    text = render(tree)
+    if len(text) > _WRITTEN_CHARS_MAX:
+        raise TooLarge(f"The query is too long with all the pipes in it: the limit is {_WRITTEN_CHARS_MAX} characters")
     return FencedQuery(
-        sql=render(tree),
+        sql=text,
         format=output_format,
-        settings=fencing.settings,
+        settings=whole.settings,
         sources=tuple(fencing.sources),
-        shown=fencing.shown,
+        shown=whole.shown,
+        bound=whole.bound,
+        hides=whole.has_filter or not whole.expansion.is_empty,
+        reads_only_service=whole.reads == {True},
     )
 
 
@@ -127,32 +128,52 @@ def fence_condition(text: str, name: str, what: str) -> str:
     Raises:
         InvalidRequest: it is not one condition, or asks for something that is not allowed.
     """
-    tree = _Fencing(lambda _: None).condition(text, what)
+    tree = _Fencing(lambda _: None, _Whole(), {}).condition(text, what)
     for node in list(tree.find_all(exp.Column)):
         if node.table == name:
             node.replace(exp.Column(this=node.this))
     return render(tree)
 
 
-class _Fencing:
-    """One query on its way through. Holds what was met; changes the tree it is given."""
+def _parsed(sql: str) -> exp.Expr:
+    tree, tokens = parse(sql)
+    check_same(tree, tokens)
+    if not isinstance(tree, _QUERIES):
+        raise InvalidRequest("Only SELECT or DESCRIBE queries are supported")
+    return tree
 
-    def __init__(self, resolve: Resolve) -> None:
+
+class _Whole:
+    """What the texts of one query have in common."""
+
+    def __init__(self) -> None:
         self.settings: dict[str, int] = {}
-        self.sources: dict[str, None] = {}
         self.shown: dict[str, str] = {}
+        self.bound: dict[str, str] = {}
+        self.reads: set[bool] = set()  # of each table, whether it is a service data source
+        self.has_filter = False
+        self.numbers = count(1)
+        self.expansion = Expansion(self.numbers, self.shown)
+
+
+class _Fencing:
+    """One text on its way through. Holds what was met; changes the tree it is given."""
+
+    def __init__(self, resolve: Resolve, whole: _Whole, bound: Mapping[str, str]) -> None:
+        self.sources: dict[str, None] = {}
         self._resolve = resolve
-        self._numbers = count(1)
+        self._whole = whole
+        self._bound = bound
         self._calls = Calls()
 
     def query(self, node: exp.Expr, scope: _Scope) -> None:
         """Fence `node`, a query of any shape, where the names of `scope` are known."""
-        self._take_settings(node)
+        take_settings(node, self._whole.settings)
         if node.args.get("with_"):
             scope = self._with(node.args["with_"], scope)
         self._parts(node, scope)
         if isinstance(node, exp.Select):
-            _mend_prewhere(node)
+            mend_prewhere(node)
 
     def _with(self, clause: exp.Expr, scope: _Scope) -> _Scope:
         """Fence the CTEs of `clause`, give them names of ours, and return the scope with them."""
@@ -166,8 +187,8 @@ class _Fencing:
                     self._parts(cte.this, scope)
                 scope = _Scope(scope.ctes, scope.aliases | {name})
                 continue
-            ours = f"_cte{next(self._numbers)}_{name}"
-            self.shown[ours] = name
+            ours = f"_cte{next(self._whole.numbers)}_{name}"
+            self._whole.shown[ours] = name
             known = _Scope({**scope.ctes, name: ours}, scope.aliases)
             self.query(cte.this, known if clause.args.get("recursive") else scope)
             cte.args["alias"].set("this", _quoted(ours))
@@ -182,7 +203,7 @@ class _Fencing:
         inner = _Scope(scope.ctes, scope.aliases | names)
         for item in sorted(local, key=lambda item: not isinstance(item, exp.Table)):  # columns may name tables
             if _is_link(item):
-                self._take_settings(item)
+                take_settings(item, self._whole.settings)
             elif item is node or not isinstance(item, _QUERIES):
                 self._item(item, inner)
             else:
@@ -204,8 +225,8 @@ class _Fencing:
             self._membership(item, scope)
         elif isinstance(item, exp.Apply) and isinstance(item.expression, exp.Var):
             self._calls.check_name(item.expression.name, scope.aliases)
-        elif isinstance(item, QueryParameter) and item.args["kind"].this.strip("`").lower() == "identifier":
-            raise InvalidRequest("[Error] Syntax error: parameters of type Identifier are not supported")
+        elif isinstance(item, QueryParameter):
+            self._placeholder(item)
 
     def _table(self, node: exp.Table, scope: _Scope) -> None:
         """Replace a table by the one it stands for."""
@@ -222,23 +243,49 @@ class _Fencing:
             return
         found = self._find(name)
         if found is None:
-            raise NotFound(f"Resource '{name[:200]}' not found")
-        node.set("this", _quoted(found.table))
-        node.set("db", _quoted(found.database))
-        if found.is_final:
-            node.set("final", True)
-        if found.filter:
-            self._filter(node, found.filter, name)
+            raise InvalidRequest(f"Resource '{name[:200]}' not found")
+        self._stand_in(node, found, name)
 
-    def _find(self, name: str) -> Resolved | None:
+    def _stand_in(self, node: exp.Table, found: Resolved | Inlined, name: str) -> None:
+        """Have what was found stand where the table `node` stands."""
+        if found.filter:
+            self._whole.has_filter = True
+            node = self._filter(node, found.filter, name)
+        if isinstance(found, Inlined):
+            self._whole.expansion.place(node, found, self._inlined)
+        else:
+            node.set("this", _quoted(found.table))
+            node.set("db", _quoted(found.database))
+            if found.is_final:
+                node.set("final", True)
+
+    def _inlined(self, text: Inlined) -> exp.Expr:
+        tree = _parsed(text.sql)
+        _Fencing(text.resolve, self._whole, text.bound).query(tree, _Scope())
+        return tree
+
+    def _find(self, name: str) -> Resolved | Inlined | None:
         found = self._resolve(name)
         if found is None and name in _OPEN_TABLES:
             database, _, table = name.partition(".")
             found = Resolved(database, table)
         if found is not None:
             self.sources[name] = None
-            self.shown[f"{found.database}.{found.table}"] = name
+        if isinstance(found, Resolved):
+            self._whole.reads.add(found.is_service)
+            self._whole.shown[f"{found.database}.{found.table}"] = name
         return found
+
+    def _placeholder(self, node: QueryParameter) -> None:
+        """Give the placeholder a name that belongs to this text alone, so that no other can ask for its value."""
+        if node.args["kind"].this.strip("`").lower() == "identifier":
+            raise InvalidRequest("[Error] Syntax error: parameters of type Identifier are not supported")
+        value = self._bound.get(node.name)
+        if value is None:
+            raise InvalidRequest(f"[Error] Substitution `{node.name[:80]}` is not set")
+        ours = f"_bound{next(self._whole.numbers)}"
+        self._whole.bound[ours] = value
+        node.set("this", exp.Var(this=ours))
 
     def _column(self, node: exp.Column, scope: _Scope) -> None:
         parts = node.parts
@@ -268,18 +315,18 @@ class _Fencing:
             member.replace(value)
             value.append("expressions", member)
             return
-        table = exp.Table(this=_quoted(found.table), db=_quoted(found.database))
+        table = exp.Table(this=_quoted(name))
         member.replace(table)
-        if found.filter:
-            self._filter(table, found.filter, name)
+        self._stand_in(table, found, name)
 
-    def _filter(self, node: exp.Table, condition: str, name: str) -> None:
-        """Replace the table `node`, called `name`, by the rows of it for which `condition` holds."""
+    def _filter(self, node: exp.Table, condition: str, name: str) -> exp.Table:
+        """Replace `node`, called `name`, by its rows for which `condition` holds; return the table they come from."""
         rows = self._condition(condition, name)
         table = exp.Table(**{part: value for part, value in node.args.items() if part not in ("alias", "joins")})
         table.set("alias", exp.TableAlias(this=_quoted(_FILTERED)))
         select = exp.Select(expressions=[exp.Star()], from_=exp.From(this=table), where=exp.Where(this=rows))
         node.replace(exp.Subquery(this=select, alias=node.args.get("alias"), joins=node.args.get("joins")))
+        return table
 
     def _condition(self, text: str, name: str) -> exp.Expr:
         """Return the tree of a row filter, its columns bound to the table: no name of the query stands for them."""
@@ -307,34 +354,6 @@ class _Fencing:
             self._item(node, _Scope())
         return tree
 
-    def _take_settings(self, node: exp.Expr) -> None:
-        """Remove SETTINGS and keep what it asks for; of several values the smallest. FORMAT was taken before."""
-        if node.args.get("format"):
-            raise InvalidRequest("[Error] Syntax error: FORMAT is only allowed at the end of the query")
-        for item in node.args.get("settings") or []:
-            name = item.this.name if isinstance(item, exp.EQ) else item.name
-            if name not in _SETTINGS:
-                raise InvalidRequest(f"Usage of setting '{name[:80]}' is restricted")
-            if not (isinstance(item, exp.EQ) and isinstance(item.expression, exp.Literal) and item.expression.is_int):
-                raise InvalidRequest(f"[Error] The setting {name} takes a whole number")
-            value = int(item.expression.name)
-            if value:
-                self.settings[name] = min(value, self.settings.get(name, value))
-        node.set("settings", None)
-
-
-def _take_format(tree: exp.Expr) -> str | None:
-    """Remove FORMAT from where it may stand, the end of the query, and return it."""
-    found, node = None, tree
-    while True:
-        clause = node.args.get("format")
-        if clause:
-            found = canonical_format(clause.name)
-            node.set("format", None)
-        if not isinstance(node, exp.SetOperation):
-            return found
-        node = node.expression
-
 
 def _local(root: exp.Expr) -> Iterator[exp.Expr]:
     """Yield the nodes of `root`, but not those inside a query within it, which is itself yielded; WITH is left out."""
@@ -361,15 +380,3 @@ def _dotted(node: exp.Column | exp.Table) -> str:
 
 def _quoted(name: str) -> exp.Identifier:
     return exp.Identifier(this=name, quoted=True)
-
-
-def _mend_prewhere(select: exp.Select) -> None:
-    """Make PREWHERE a part of WHERE where a filtered table, now a subquery, would not take it."""
-    source = select.args.get("from_")
-    prewhere, where = select.args.get("prewhere"), select.args.get("where")
-    if prewhere and source and isinstance(source.this, exp.Subquery):
-        condition: exp.Expr = exp.Paren(this=prewhere.this)
-        if where:
-            condition = exp.And(this=condition, expression=exp.Paren(this=where.this))
-        select.set("prewhere", None)
-        select.set("where", exp.Where(this=condition))

@@ -14,8 +14,9 @@ from typing import Final, Protocol
 
 from gateway.clickhouse.errors import ServerError
 from gateway.core.errors import GatewayError, InvalidRequest, Timeout, Unavailable
-from gateway.query.fence import FencedQuery, Resolve, fence
+from gateway.query.fence import FencedQuery, fence
 from gateway.query.formats import content_type
+from gateway.query.resolved import Resolve
 
 # Parsing a longer text takes long enough to be felt by others on the loop.
 _INLINE_CHARS_MAX: Final = 2000

@@ -4,9 +4,10 @@ import pytest
 
 from gateway.core.errors import GatewayError
 from gateway.query import functions
-from gateway.query.fence import Resolved, fence
+from gateway.query.fence import fence
 from gateway.query.parse import parse
 from gateway.query.render import render
+from gateway.query.resolved import Inlined, Resolved
 from tests.support.query import ATTACKS, CANARY, SELECTS, TABLES, Database, offences, resolve, without_format
 
 
@@ -173,3 +174,42 @@ def test_the_functions_that_take_functions_are_known(database):
 def _is_called(database, sql):
     answer = database.text(sql)
     return not any(code in answer for code in ("UNKNOWN_IDENTIFIER", "SYNTAX_ERROR"))
+
+
+PIPES = {
+    "busy": "SELECT user_id, count() AS n FROM events GROUP BY user_id",
+    "top": "WITH m AS (SELECT max(n) AS most FROM busy) SELECT user_id, n FROM busy WHERE n IN m ORDER BY user_id",
+    "both": "SELECT n FROM top UNION ALL SELECT n FROM busy",
+    "ranked": "(SELECT n FROM busy) UNION ALL (SELECT n FROM top)",
+}
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM top",
+        "SELECT sum(n), count() FROM both",
+        "SELECT a.user_id, b.n FROM top AS a INNER JOIN busy AS b ON a.user_id = b.user_id ORDER BY ALL",
+        "SELECT user_id, n FROM busy WHERE user_id IN (SELECT user_id FROM top) AND n IN both ORDER BY ALL",
+        "WITH top AS (SELECT 5 AS n) SELECT sum(n) FROM top, busy AS b",
+        "(SELECT sum(n) FROM ranked) UNION ALL (SELECT sum(n) FROM ranked)",
+        "SELECT sum(n) FROM (SELECT n FROM top UNION ALL SELECT n FROM both)",
+        "WITH (SELECT max(n) FROM top) AS most SELECT most, count() FROM busy WHERE n = most AND most IN both",
+    ],
+)
+def test_a_pipe_reads_as_its_query_in_brackets(database, sql):
+    """What the engine makes of it is what it makes of the same thing written by hand, with views of those names."""
+
+    def inside(name):
+        return Inlined(name, name, PIPES[name], inside) if name in PIPES else resolve(name)
+
+    for name, text in PIPES.items():
+        database.text(f"CREATE OR REPLACE VIEW plain.{name} AS {text.replace('events', 'plain.events')}")
+    fenced = database.result(fence(sql, inside).sql)
+    plain = database.result(sql)
+
+    assert fenced["data"] == plain["data"]
+    assert fenced["data"]
+    assert [column["name"] for column in fenced["meta"]] == [column["name"] for column in plain["meta"]]
+    for name in PIPES:
+        database.text(f"DROP VIEW plain.{name}")

@@ -8,7 +8,7 @@ import chdb
 import orjson
 
 from gateway.query import functions
-from gateway.query.fence import Resolved
+from gateway.query.resolved import Resolved
 from gateway.schema.names import quote_string
 
 _CORPUS = Path(__file__).parents[1] / "unit" / "query"

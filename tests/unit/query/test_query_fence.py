@@ -2,9 +2,10 @@
 
 import pytest
 
-from gateway.core.errors import Forbidden, InvalidRequest, NotFound, TooLarge
-from gateway.query.fence import FencedQuery, Resolved, fence
+from gateway.core.errors import Forbidden, InvalidRequest, TooLarge
+from gateway.query.fence import FencedQuery, fence
 from gateway.query.parse import NESTING_MAX, SQL_BYTES_MAX
+from gateway.query.resolved import Resolved
 from tests.support.query import ATTACKS, SELECTS
 
 
@@ -55,9 +56,9 @@ def test_the_text_is_written_anew(sql, expected):
 
 def test_a_cte_is_seen_where_it_is_declared_and_below():
     assert "`_cte1_a`" in fenced("SELECT * FROM (WITH a AS (SELECT 1) SELECT * FROM (SELECT * FROM a))")
-    with pytest.raises(NotFound, match="Resource 'a' not found"):
+    with pytest.raises(InvalidRequest, match="Resource 'a' not found"):
         fenced("SELECT * FROM (WITH a AS (SELECT 1) SELECT 1), a")
-    with pytest.raises(NotFound, match="Resource 'b' not found"):
+    with pytest.raises(InvalidRequest, match="Resource 'b' not found"):
         fenced("WITH a AS (SELECT * FROM b), b AS (SELECT 1) SELECT * FROM a")
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.query.fence import Resolved, fence
+from gateway.query.fence import fence
+from gateway.query.resolved import Resolved
 
 
 def resolve(name: str) -> Resolved | None:

@@ -3,7 +3,8 @@
 import pytest
 
 from gateway.core.errors import InvalidRequest
-from gateway.query.fence import Resolved, fence
+from gateway.query.fence import fence
+from gateway.query.resolved import Resolved
 
 TABLE = "`ws`.`t`"
 ROWS = f"(SELECT * FROM {TABLE} AS `row_filter` WHERE (`row_filter`.`shop` = 7))"

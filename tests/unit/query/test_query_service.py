@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Mapping
 import pytest
 
 from gateway.clickhouse.errors import ServerError
-from gateway.core.errors import InvalidRequest, NotFound, Timeout, Unavailable
-from gateway.query.fence import Resolved
+from gateway.core.errors import InvalidRequest, Timeout, Unavailable
+from gateway.query.resolved import Resolved
 from gateway.query.service import QueryLimits, QueryService
 
 
@@ -62,7 +62,7 @@ async def test_a_long_query_is_fenced_too():
     await run(engine, "SELECT " + ", ".join(["events.x"] * 2000) + " FROM events")
 
     assert "`ws_0123456789ab`.`t_1`" in engine.sql
-    with pytest.raises(NotFound):
+    with pytest.raises(InvalidRequest):
         await run(engine, "SELECT " + ", ".join(["x"] * 2000) + " FROM other")
 
 
