@@ -15,6 +15,8 @@ from gateway.api.events import EventsApi
 from gateway.api.imports import ImportsApi
 from gateway.api.jobs import JobsApi
 from gateway.api.ops import OpsApi, Readiness
+from gateway.api.pipe_changes import PipeChangesApi
+from gateway.api.pipes import PipesApi
 from gateway.api.quarantine import QuarantineApi
 from gateway.api.routes import Apis, table
 from gateway.api.sql import SqlApi
@@ -48,6 +50,8 @@ from gateway.control.datasources import DatasourceControl
 from gateway.control.imports import ImportControl, ImportLimits
 from gateway.control.jobs import JobControl
 from gateway.control.oplog import OpsLogWriter, WatchedInserter
+from gateway.control.pipe_changes import PipeChanges
+from gateway.control.pipes import PipeControl
 from gateway.control.quarantine import QuarantineControl
 from gateway.control.rows import RowControl
 from gateway.control.service import Copied, JobsLog, ServiceTables, StorageLog
@@ -142,6 +146,7 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
     authenticator = Authenticator(catalog, settings.secret.encode(), settings.admin_token or None)
     may_change = settings.datasource_changes == "allowed"
     control = DatasourceControl(catalog, store, client, settings.dedup_window, ops, may_change=may_change)
+    pipes = PipeControl(catalog, authenticator, may_change=may_change)
     apis = Apis(
         EventsApi(
             control,
@@ -173,6 +178,8 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
             RowControl(control, delete_rows.RowDeleter(client, clock, ops), jobs, runner),
         ),
         QuarantineApi(QuarantineControl(control, catalog, client, jobs)),
+        PipesApi(pipes),
+        PipeChangesApi(pipes, PipeChanges(pipes, store, clock)),
         SqlApi(service.sources, QueryService(client, _query_limits(settings))),
         TokensApi(TokenControl(catalog, store, authenticator)),
         JobsApi(JobControl(jobs)),

@@ -13,6 +13,8 @@ from gateway.api.events import EventsApi
 from gateway.api.imports import ImportsApi
 from gateway.api.jobs import JobsApi
 from gateway.api.ops import OpsApi
+from gateway.api.pipe_changes import PipeChangesApi
+from gateway.api.pipes import PipesApi
 from gateway.api.quarantine import QuarantineApi
 from gateway.api.sql import SqlApi
 from gateway.api.tokens import TokensApi
@@ -36,6 +38,8 @@ class Apis:
     analyze: AnalyzeApi
     changes: DatasourceChangesApi
     quarantine: QuarantineApi
+    pipes: PipesApi
+    pipe_changes: PipeChangesApi
     sql: SqlApi
     tokens: TokensApi
     jobs: JobsApi
@@ -70,6 +74,7 @@ def routes(apis: Apis, events_body_bytes_max: int) -> list[Route]:
         Route("POST", "/v0/datasources/{name}/quarantine/replay", quarantine.replay, Action.DATASOURCE_ALTER, _SMALL),
         Route("GET", "/v0/dependencies", changes.dependencies, Access.VALID, _SMALL),
         Route("POST", "/v0/analyze", apis.analyze.post, Action.DATASOURCE_CREATE, _DOCUMENT),
+        *_pipes(apis.pipes, apis.pipe_changes),
         Route("GET", "/v0/sql", sql.run, Access.VALID, _SMALL, jwt=True),
         Route("POST", "/v0/sql", sql.run, Access.VALID, _DOCUMENT, jwt=True),
         Route("POST", "/v0/tokens", tokens.create, Action.TOKENS, _SMALL),
@@ -103,6 +108,25 @@ def _unserved(handler: Handler) -> list[Route]:
     plain = [("POST", "share"), ("DELETE", "share"), ("POST", "sample"), ("POST", "start"), ("POST", "stop")]
     schedules = [(method, "scheduling/{part}") for method in ("GET", "POST", "PUT", "DELETE")]
     return [Route(method, base + path, handler, Action.DATASOURCE_LIST, _SMALL) for method, path in plain + schedules]
+
+
+def _pipes(pipes: PipesApi, changes: PipeChangesApi) -> list[Route]:
+    """Return the routes of pipes, which clients read under either version."""
+    one, node = "/v0/pipes/{name}", "/v0/pipes/{name}/nodes/{node}"
+    versions = ("v0", "v1")
+    return [
+        *(Route("GET", f"/{each}/pipes", pipes.list, Access.VALID, _SMALL) for each in versions),
+        *(Route("GET", f"/{each}/pipes/{{name}}", pipes.detail, Action.PIPE_LIST, _SMALL) for each in versions),
+        Route("POST", "/v0/pipes", changes.create, Action.PIPE_CREATE, _DOCUMENT),
+        Route("PUT", one, changes.update, Action.PIPE_ALTER, _SMALL),
+        Route("DELETE", one, changes.drop, Action.PIPE_DROP, _SMALL),
+        Route("PUT", f"{one}/endpoint", changes.put_endpoint, Action.PIPE_ALTER, _SMALL),
+        Route("POST", f"{one}/nodes", changes.add_node, Action.PIPE_ALTER, _DOCUMENT),
+        Route("PUT", node, changes.change_node, Action.PIPE_ALTER, _DOCUMENT),
+        Route("DELETE", node, changes.drop_node, Action.PIPE_ALTER, _SMALL),
+        Route("POST", f"{node}/endpoint", changes.publish, Action.PIPE_ALTER, _SMALL),
+        Route("DELETE", f"{node}/endpoint", changes.unpublish, Action.PIPE_ALTER, _SMALL),
+    ]
 
 
 def _workspaces(api: WorkspacesApi) -> list[Route]:

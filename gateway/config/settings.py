@@ -160,7 +160,7 @@ class Settings:
         "Tokens and metadata",
         "allowed",
         DatasourceChanges,
-        "deployments: the API makes, alters and drops no data source (403), as Tinybird Forward; rows come and go.",
+        "deployments: the API makes, changes and drops no data source and no pipe (403), as Tinybird Forward; rows come and go.",
     )
 
     clickhouse_url: str = _text(

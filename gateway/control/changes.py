@@ -17,6 +17,7 @@ from gateway.auth.scopes import Action, Scope, parse_scope
 from gateway.catalog import Catalog, CatalogStore, Change, Datasource, Workspace
 from gateway.control.datasources import DatasourceControl, check_makeable
 from gateway.control.describe import described
+from gateway.control.pipe_graph import dependents
 from gateway.core.clock import Clock
 from gateway.core.errors import Conflict, GatewayError, InvalidRequest
 from gateway.schema.alter import Alteration, alter_operations, alteration
@@ -83,11 +84,14 @@ class DatasourceChanges:
         Raises:
             Forbidden, NotFound: see `DatasourceControl.find`.
             InvalidRequest: there is nothing to change, or the name is not one.
-            Conflict: the name is taken.
+            Conflict: the name is taken, or pipes read the old one.
         """
         if name is None and description is None and tags is None:
             raise InvalidRequest("There is nothing to change: send 'name', 'description' or 'tags'")
         found = await self._changeable(principal, which, Action.DATASOURCE_ALTER)
+        readers = self._dependents(found) if name not in (None, found.name) else ()
+        if readers:
+            raise Conflict(f'Data Source "{found.name}" is used by {", ".join(readers)}: change these first')
         operation = _operation("alter" if name is None else "rename", found, request_id, name=name or found.name)
         with self._ops.watch(operation):
             async with self._store.change() as change:
@@ -197,9 +201,8 @@ class DatasourceChanges:
         return {each.name: self._dependents(each) for each in await self._control.visible(principal)}
 
     def _dependents(self, datasource: Datasource) -> tuple[str, ...]:
-        """Return the names of the pipes that read `datasource`: the one place that says so. There are no pipes yet."""
-        del datasource
-        return ()
+        """Return the names of the pipes that read `datasource`, or write to it: the one place that says so."""
+        return dependents(self._catalog.snapshot, datasource)
 
     async def _changeable(self, principal: Principal, which: str, action: Action) -> Datasource:
         found = await self._control.find_fresh(principal, which, action)

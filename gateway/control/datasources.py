@@ -10,9 +10,9 @@ from gateway.auth.principal import Principal
 from gateway.auth.scopes import Action, forbidden
 from gateway.catalog import Catalog, CatalogStore, Datasource, Definition, Workspace
 from gateway.clickhouse.client import Client
-from gateway.control.datasource_tokens import check_may_grant, grant, granted
 from gateway.control.describe import Statistics, described, detail, list_item
 from gateway.control.tables import Tables
+from gateway.control.token_lines import check_may_grant, grant, granted
 from gateway.core.errors import Conflict, Forbidden, GatewayError, InvalidRequest, NotFound
 from gateway.core.ids import datasource_id
 from gateway.ingest.fit import Fitter

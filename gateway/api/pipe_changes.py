@@ -1,0 +1,194 @@
+"""Pipes API, what makes and changes pipes, their nodes and endpoints. Source: pipes.md §2 and §3."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from aiohttp.web import Response, StreamResponse
+
+from gateway.catalog import Pipe
+from gateway.control.pipe_changes import PipeChanges
+from gateway.control.pipe_checks import WantedNode, WantedPipe
+from gateway.control.pipes import PipeControl
+from gateway.core.errors import InvalidRequest
+from gateway.web.request import Request, json_response
+from gateway.web.target import Params, parse_form
+
+# What a form may hold; a body with any other name in it is SQL.
+_FIELDS: Final = frozenset(
+    {"name", "sql", "description", "position", "ignore_sql_errors", "force", "type", "token", "from", "cli_version"}
+)
+
+
+class PipeChangesApi:
+    """Handlers of the family."""
+
+    def __init__(self, control: PipeControl, changes: PipeChanges) -> None:
+        self._control = control
+        self._changes = changes
+
+    async def create(self, request: Request) -> StreamResponse:
+        """Make a pipe: of a name and SQL, or of a JSON object with `nodes`."""
+        params, found = await _asked(request)
+        name = str(found.get("name") or params.get("name"))
+        if not name:
+            raise InvalidRequest("The 'name' parameter is required")
+        made = await self._changes.create(
+            request.who,
+            WantedPipe(
+                name,
+                _nodes(found) if "nodes" in found else _only_node(found, params),
+                str(found.get("description") or params.get("description")),
+            ),
+            is_forced=params.flag("force"),
+            ignores_errors=params.flag("ignore_sql_errors"),
+        )
+        return self._answer(request, made)
+
+    async def update(self, request: Request) -> StreamResponse:
+        """Rename a pipe, or change its description."""
+        params, found = await _asked(request)
+        changed = await self._changes.update(
+            request.who,
+            request.captures["name"],
+            name=_text(found, params, "name") or None,
+            description=_text(found, params, "description"),
+        )
+        return self._answer(request, changed)
+
+    async def drop(self, request: Request) -> StreamResponse:
+        """Drop a pipe."""
+        await self._changes.drop(request.who, request.captures["name"])
+        return Response(status=204)
+
+    async def add_node(self, request: Request) -> StreamResponse:
+        """Add a node: the body is its SQL."""
+        params, found = await _asked(request)
+        wanted = WantedNode(
+            _text(found, params, "sql") or "",
+            _text(found, params, "name") or "",
+            _text(found, params, "description") or "",
+        )
+        pipe, node = await self._changes.add_node(
+            request.who, request.captures["name"], wanted, ignores_errors=params.flag("ignore_sql_errors")
+        )
+        return json_response(self._control.described_node(pipe, node))
+
+    async def change_node(self, request: Request) -> StreamResponse:
+        """Change a node; a body, if there is one, is its SQL."""
+        params, found = await _asked(request)
+        pipe, node = await self._changes.change_node(
+            request.who,
+            request.captures["name"],
+            request.captures["node"],
+            sql=_text(found, params, "sql"),
+            name=_text(found, params, "name") or None,
+            description=_text(found, params, "description"),
+            position=_position(_text(found, params, "position")),
+            ignores_errors=params.flag("ignore_sql_errors"),
+        )
+        return json_response(self._control.described_node(pipe, node))
+
+    async def drop_node(self, request: Request) -> StreamResponse:
+        """Remove a node."""
+        await self._changes.drop_node(request.who, request.captures["name"], request.captures["node"])
+        return Response(status=204)
+
+    async def publish(self, request: Request) -> StreamResponse:
+        """Make a node the endpoint."""
+        made = await self._changes.publish(request.who, request.captures["name"], request.captures["node"])
+        return self._answer(request, made, with_token=True)
+
+    async def unpublish(self, request: Request) -> StreamResponse:
+        """Take the endpoint away."""
+        made = await self._changes.unpublish(request.who, request.captures["name"], request.captures["node"])
+        return self._answer(request, made)
+
+    async def put_endpoint(self, request: Request) -> StreamResponse:
+        """Make the node that the body names the endpoint, as it was done once; without a body there is none."""
+        which = (await _body_text(request)).strip().strip('"')
+        if not which:
+            return self._answer(request, await self._changes.unpublish(request.who, request.captures["name"]))
+        made = await self._changes.publish(request.who, request.captures["name"], which)
+        return self._answer(request, made, with_token=True)
+
+    def _answer(self, request: Request, pipe: Pipe, *, with_token: bool = False) -> Response:
+        shown = self._control.described(pipe, request.base_url)
+        token = self._control.reading_token(request.who, pipe) if with_token else None
+        return json_response({**shown, "token": token} if token else shown)
+
+
+async def _asked(request: Request) -> tuple[Params, Mapping[str, Any]]:
+    """Return the parameters of query and form, and the fields of the body: of a JSON object, or `sql` of plain text."""
+    text = await _body_text(request)
+    if not text.strip():
+        return request.params, {}
+    if text.lstrip().startswith("{"):
+        try:
+            found: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
+        except (msgspec.MsgspecError, RecursionError):
+            pass  # `{{…}}` may begin a text too; that it is no SQL is said in its own words
+        else:
+            # The query says how, the object what; `force` and the like may stand in either.
+            flags = [(name, str(value)) for name, value in found.items() if isinstance(value, str | int)]
+            return request.params.with_defaults(Params(flags)), found
+    form = parse_form(text) if "=" in text else []
+    if form and all(name in _FIELDS for name, _ in form):
+        return request.params.with_defaults(Params(form)), dict(form)
+    return request.params, {"sql": text}
+
+
+async def _body_text(request: Request) -> str:
+    try:
+        return (await request.body()).decode()
+    except UnicodeDecodeError as error:
+        raise InvalidRequest("The body is not text in UTF-8") from error
+
+
+def _text(found: Mapping[str, Any], params: Params, name: str) -> str | None:
+    """Return a field of the body, else of the query; None if it is in neither.
+
+    Raises:
+        InvalidRequest: it is no text.
+    """
+    value = found.get(name, params.get(name) if params.has(name) else None)
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, int):
+        return str(value)
+    raise InvalidRequest(f"'{name}' must be a text")
+
+
+def _only_node(found: Mapping[str, Any], params: Params) -> tuple[WantedNode, ...]:
+    sql = _text(found, params, "sql")
+    return () if sql is None else (WantedNode(sql),)
+
+
+def _nodes(found: Mapping[str, Any]) -> tuple[WantedNode, ...]:
+    """Return the nodes of the JSON form.
+
+    Raises:
+        InvalidRequest: they are not a list of objects.
+    """
+    nodes = found["nodes"]
+    if not isinstance(nodes, list) or not all(isinstance(node, dict) for node in nodes):
+        raise InvalidRequest('\'nodes\' must be a list of objects, as in [{"name": "top", "sql": "SELECT 1"}]')
+    nothing = Params()
+    return tuple(
+        WantedNode(
+            _text(node, nothing, "sql") or "",
+            _text(node, nothing, "name") or "",
+            _text(node, nothing, "description") or "",
+            (_text(node, nothing, "type") or "").lower(),
+        )
+        for node in nodes
+    )
+
+
+def _position(text: str | None) -> int | None:
+    if text is None or not text.strip():
+        return None
+    try:
+        return int(text)
+    except ValueError as error:
+        raise InvalidRequest("The 'position' parameter must be a whole number from 0") from error

@@ -1,0 +1,256 @@
+"""Pipe changes: pipes made, renamed, dropped; their nodes added, changed, moved, removed, published.
+
+Every change is checked on what would be recorded: each node is one SELECT that may be run, what it reads exists, and
+nothing reads itself. Names are what ties pipes together, so a name that something reads neither goes nor changes.
+"""
+
+from dataclasses import replace
+
+from gateway.auth.principal import Principal
+from gateway.auth.scopes import Action
+from gateway.catalog import CatalogStore, Node, Pipe
+from gateway.control import pipe_graph
+from gateway.control.pipe_checks import (
+    WantedNode,
+    WantedPipe,
+    check_kept,
+    check_node_unused,
+    check_pipe,
+    check_pipe_name,
+    checked_description,
+    draft,
+    free_name,
+    new_node,
+    node_of,
+)
+from gateway.control.pipes import PipeControl
+from gateway.control.token_lines import check_may_grant, grant
+from gateway.core.clock import Clock
+from gateway.core.errors import Conflict, InvalidRequest
+
+
+class PipeChanges:
+    """See the module. One per worker; the catalog's store serialises the changes of all workers."""
+
+    def __init__(self, control: PipeControl, store: CatalogStore, clock: Clock) -> None:
+        self._control = control
+        self._store = store
+        self._clock = clock
+
+    async def create(
+        self, principal: Principal, wanted: WantedPipe, *, is_forced: bool = False, ignores_errors: bool = False
+    ) -> Pipe:
+        """Make a pipe; with `is_forced` one that has its name is made anew, and keeps its id and those of its nodes.
+
+        Raises:
+            Forbidden: the principal may not make pipes, or not give rights to tokens.
+            InvalidRequest: a name is not one, or a node cannot be run; with `ignores_errors` only the former.
+            Conflict: the name is taken, two nodes have one name, or the pipe would read itself.
+            Unavailable: the metadata database does not answer.
+        """
+        principal.require(Action.PIPE_CREATE)
+        self._control.check_may_change()
+        check_may_grant(principal, wanted.tokens)
+        check_pipe_name(wanted.name)
+        await self._control.refresh()
+        snapshot = self._control.snapshot
+        old = snapshot.pipe(principal.workspace_id, wanted.name) if is_forced else None
+        nodes = self._nodes(wanted, old)
+        made = draft(principal, wanted, nodes, old, self._clock.now())
+        await check_pipe(snapshot, made, nodes, ignores_errors=ignores_errors)
+        if old is not None:
+            check_kept(old, nodes)
+        endpoint = next((n.id for n, w in zip(nodes, wanted.nodes, strict=True) if w.type == "endpoint"), "")
+        if old is not None and not endpoint and any(node.id == old.endpoint for node in nodes):
+            endpoint = old.endpoint
+        async with self._store.change() as change:
+            recorded = old or await change.create_pipe(
+                principal.workspace_id, wanted.name, nodes, edited_by=principal.token_name
+            )
+            recorded = await change.update_pipe(
+                recorded.id,
+                from_version=recorded.version,
+                edited_by=principal.token_name,
+                description=wanted.description,
+                nodes=nodes,
+                endpoint=endpoint,
+                tags=wanted.tags,
+            )
+            await grant(change, recorded, wanted.tokens)
+        await self._control.refresh()
+        return recorded
+
+    async def update(
+        self, principal: Principal, which: str, *, name: str | None = None, description: str | None = None
+    ) -> Pipe:
+        """Rename a pipe, or change what is said of it; None keeps what is.
+
+        Raises:
+            Forbidden, NotFound, Unavailable: see `PipeControl.find_changeable`.
+            InvalidRequest: there is nothing to change, or the name is not one.
+            Conflict: the name is taken, or pipes read the old one.
+        """
+        if name is None and description is None:
+            raise InvalidRequest("There is nothing to change: send 'name' or 'description'")
+        found = await self._control.find_changeable(principal, which, Action.PIPE_ALTER)
+        if name is not None and name != found.name:
+            check_pipe_name(name)
+            self._check_unused(found, "renamed")
+        return await self._record(
+            principal,
+            found,
+            name=name,
+            description=None if description is None else checked_description(description),
+        )
+
+    async def drop(self, principal: Principal, which: str) -> None:
+        """Drop a pipe.
+
+        Raises:
+            Forbidden, NotFound, Unavailable: see `PipeControl.find_changeable`.
+            Conflict: pipes read it; their names are said.
+        """
+        found = await self._control.find_changeable(principal, which, Action.PIPE_DROP)
+        self._check_unused(found, "deleted")
+        async with self._store.change() as change:
+            await change.drop_pipe(found.id)
+        await self._control.refresh()
+
+    async def add_node(
+        self, principal: Principal, which: str, wanted: WantedNode, *, ignores_errors: bool = False
+    ) -> tuple[Pipe, Node]:
+        """Put a node behind those of a pipe; return the pipe and the node.
+
+        Raises:
+            Forbidden, NotFound, Unavailable: see `PipeControl.find_changeable`.
+            InvalidRequest: the name is not one, or the node cannot be run.
+            Conflict: a node of the pipe has that name, or it would read itself.
+        """
+        found = await self._control.find_changeable(principal, which, Action.PIPE_ALTER)
+        node = new_node(wanted, wanted.name or free_name(found.name, found.nodes), self._clock.now(), None)
+        nodes = (*found.nodes, node)
+        await check_pipe(self._control.snapshot, replace(found, nodes=nodes), (node,), ignores_errors=ignores_errors)
+        return await self._record(principal, found, nodes=nodes), node
+
+    async def change_node(
+        self,
+        principal: Principal,
+        which: str,
+        which_node: str,
+        *,
+        sql: str | None = None,
+        name: str | None = None,
+        description: str | None = None,
+        position: int | None = None,
+        ignores_errors: bool = False,
+    ) -> tuple[Pipe, Node]:
+        """Change a node, or move it to a position, counted from 0; None keeps what is.
+
+        Raises:
+            Forbidden, NotFound, Unavailable: see `PipeControl.find_changeable`; or there is no such node.
+            InvalidRequest: there is nothing to change, a value is not one, or the node could not be run.
+            Conflict: a node has that name, others read the old one, or it would read itself.
+        """
+        if sql is None and name is None and description is None and position is None:
+            raise InvalidRequest("There is nothing to change: send SQL, 'name', 'description' or 'position'")
+        found = await self._control.find_changeable(principal, which, Action.PIPE_ALTER)
+        old = node_of(found, which_node)
+        if name is not None and name != old.name:
+            check_node_unused(found, old, "renamed")
+        wanted = WantedNode(
+            old.sql if sql is None else sql, name or old.name, old.description if description is None else description
+        )
+        node = new_node(wanted, wanted.name, self._clock.now(), old)
+        others = [each for each in found.nodes if each.id != old.id]
+        place = found.nodes.index(old) if position is None else position
+        if not 0 <= place <= len(others):
+            raise InvalidRequest(f"The 'position' parameter must be from 0 to {len(others)}")
+        nodes = (*others[:place], node, *others[place:])
+        await check_pipe(self._control.snapshot, replace(found, nodes=nodes), (node,), ignores_errors=ignores_errors)
+        return await self._record(principal, found, nodes=nodes), node
+
+    async def drop_node(self, principal: Principal, which: str, which_node: str) -> Pipe:
+        """Remove a node.
+
+        Raises:
+            Forbidden, NotFound, Unavailable: see `PipeControl.find_changeable`; or there is no such node.
+            Conflict: other nodes read it, or it is the endpoint, or what a copy or a view is made of.
+        """
+        found = await self._control.find_changeable(principal, which, Action.PIPE_ALTER)
+        node = node_of(found, which_node)
+        check_node_unused(found, node, "deleted")
+        check_kept(found, [each for each in found.nodes if each.id != node.id])
+        if node.id == found.endpoint:
+            raise Conflict(f"Node '{node.name}' is the endpoint of '{found.name}': unpublish it first")
+        return await self._record(principal, found, nodes=tuple(each for each in found.nodes if each.id != node.id))
+
+    async def publish(self, principal: Principal, which: str, which_node: str) -> Pipe:
+        """Make a node the endpoint of its pipe, in place of the one that is.
+
+        Raises:
+            Forbidden, NotFound, Unavailable: see `PipeControl.find_changeable`.
+            InvalidRequest: there is no such node, or the pipe is a copy or materializes.
+        """
+        found = await self._control.find_changeable(principal, which, Action.PIPE_ALTER)
+        node = found.node(which_node)
+        if node is None:
+            raise InvalidRequest(f"Node '{which_node[:200]}' of the pipe '{found.name}' does not exist")
+        if found.copy is not None:
+            raise InvalidRequest(f"Pipe '{found.name}' is a copy pipe and cannot be published: remove its copy first")
+        if any(each.materialized for each in found.nodes):
+            raise InvalidRequest(f"Pipe '{found.name}' materializes and cannot be published: unlink its node first")
+        if found.endpoint == node.id:
+            return found
+        return await self._record(principal, found, endpoint=node.id)
+
+    async def unpublish(self, principal: Principal, which: str, which_node: str | None = None) -> Pipe:
+        """Take the endpoint of a pipe away; fine if there is none.
+
+        Raises:
+            Forbidden, NotFound, Unavailable: see `PipeControl.find_changeable`.
+            InvalidRequest: there is no such node, or it is not the endpoint.
+        """
+        found = await self._control.find_changeable(principal, which, Action.PIPE_ALTER)
+        if which_node is not None:
+            node = found.node(which_node)
+            if node is None:
+                raise InvalidRequest(f"Node '{which_node[:200]}' of the pipe '{found.name}' does not exist")
+            if found.endpoint and found.endpoint != node.id:
+                raise InvalidRequest(f"Node '{node.name}' is not the endpoint of '{found.name}'")
+        return await self._record(principal, found, endpoint="") if found.endpoint else found
+
+    async def _record(
+        self,
+        principal: Principal,
+        pipe: Pipe,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        nodes: tuple[Node, ...] | None = None,
+        endpoint: str | None = None,
+    ) -> Pipe:
+        async with self._store.change() as change:
+            made = await change.update_pipe(
+                pipe.id,
+                from_version=pipe.version,
+                edited_by=principal.token_name,
+                name=name,
+                description=description,
+                nodes=nodes,
+                endpoint=endpoint,
+            )
+        await self._control.refresh()
+        return made
+
+    def _nodes(self, wanted: WantedPipe, old: Pipe | None) -> tuple[Node, ...]:
+        nodes: list[Node] = []
+        for each in wanted.nodes:
+            name = each.name or free_name(wanted.name, nodes)
+            nodes.append(new_node(each, name, self._clock.now(), old.node(name) if old else None))
+        return tuple(nodes)
+
+    def _check_unused(self, pipe: Pipe, what: str) -> None:
+        readers = pipe_graph.dependents(self._control.snapshot, pipe)
+        if readers:
+            names = ", ".join(readers)
+            raise Conflict(f"Pipe '{pipe.name}' cannot be {what}: it is used by {names}. Change these first")
