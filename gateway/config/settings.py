@@ -160,7 +160,7 @@ class Settings:
         "Tokens and metadata",
         "allowed",
         DatasourceChanges,
-        "deployments: the API makes, changes and drops no data source and no pipe (403), as Tinybird Forward; rows come and go.",
+        "deployments: the API makes, changes, drops no data source or pipe (403), as Tinybird Forward: rows go on.",
     )
 
     clickhouse_url: str = _text(
