@@ -2,6 +2,10 @@
 
 import sys
 
-from gateway.cli import main
+from gateway.core.process import hide
+
+hide("rich")  # the log library imports it only for tracebacks of its own kind, which ours are not
+
+from gateway.cli import main  # noqa: E402
 
 sys.exit(main())

@@ -20,9 +20,9 @@ from gateway.config import (
     SPECS,
     WORKER_SETTINGS,
     ConfigurationError,
-    Loaded,
     Settings,
     WorkerIdentity,
+    as_toml,
     clickhouse_address,
     engine_directory,
     flag,
@@ -33,8 +33,9 @@ from gateway.config import (
 )
 from gateway.core.clock import SystemClock
 from gateway.core.parent import say_ready
+from gateway.core.process import hide, preload
 from gateway.telemetry import metrics
-from gateway.telemetry.logs import LoggingOptions, Redactor, configure, get_logger
+from gateway.telemetry.logs import LoggingOptions, configure, get_logger
 
 _logger = get_logger(__name__)
 
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["child"]:
-        return _child()
+        return _child("".join(arguments[1:]))
     options = vars(_parser().parse_args(arguments))
     command: Callable[[Mapping[str, str]], int] = options.pop("run")
     try:
@@ -138,10 +139,14 @@ def _worker(options: Mapping[str, str]) -> int:
     return _run_job_worker(settings, identity)
 
 
-def _child() -> int:
-    """Be what the supervisor says on standard input."""
+def _child(name: str) -> int:
+    """Be what the supervisor says on standard input, and have the code for it when it says so; `name` tells which."""
     from gateway.supervisor.orders import Orders  # noqa: PLC0415
 
+    if name == "engine":
+        preload("gateway.engine.server")
+    else:
+        _load("gateway.worker" if name.startswith("jobs") else "gateway.server")
     line = sys.stdin.buffer.readline()
     if not line:
         _complain("this command is started by the supervisor, which tells it what to do: use `sluice serve`")
@@ -155,6 +160,7 @@ def _child() -> int:
 
 def _run_worker(settings: Settings, identity: WorkerIdentity) -> int:
     """Be the worker `identity`, which answers HTTP."""
+    _load("gateway.server")
     _configure_worker(settings, identity)
     metrics.log_policy_info.labels(settings.log_sync).set(1)
 
@@ -168,6 +174,7 @@ def _run_worker(settings: Settings, identity: WorkerIdentity) -> int:
 
 def _run_job_worker(settings: Settings, identity: WorkerIdentity) -> int:
     """Be the worker `identity`, which does jobs."""
+    _load("gateway.worker")
     _configure_worker(settings, identity)
 
     def run() -> int:
@@ -176,6 +183,12 @@ def _run_job_worker(settings: Settings, identity: WorkerIdentity) -> int:
         return run_job_worker(settings, identity)
 
     return _guarded(run)
+
+
+def _load(module: str) -> None:
+    """Load the code of a worker."""
+    hide("pandas", "numpy")
+    preload(module)
 
 
 def _configure_worker(settings: Settings, identity: WorkerIdentity) -> None:
@@ -229,25 +242,9 @@ def _run_engine(settings: Settings, *, is_supervised: bool) -> int:
 def _check_config(options: Mapping[str, str]) -> int:
     """Print the settings as TOML that could be read back, but for the secrets."""
     loaded = load(options)
-    lines = [f"{_as_toml(name, loaded):<60}  # {loaded.sources[name]}" for name in SPECS]
+    lines = [f"{as_toml(loaded.settings, name):<60}  # {loaded.sources[name]}" for name in SPECS]
     _say("\n".join(lines) + "\n")
     return 0
-
-
-def _as_toml(name: str, loaded: Loaded) -> str:
-    spec, value = SPECS[name], getattr(loaded.settings, name)
-    if spec.kind == "boolean":
-        return f"{name} = {'true' if value else 'false'}"
-    if spec.kind == "integer":
-        return f"{name} = {value}"
-    text = format_value(spec, value)
-    if spec.secret and text:
-        shown = Redactor().text(text) if name.endswith("_url") else "[hidden]"
-        if shown != text:
-            return f"# {name} = {shown}"
-        text = shown
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'{name} = "{escaped}"'
 
 
 def _log_inspect(options: Mapping[str, str]) -> int:

@@ -20,7 +20,7 @@ from gateway.config import Settings, WorkerIdentity, certificate_of
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.memory import keep_freed
 from gateway.core.parent import say_ready
-from gateway.core.process import Stopping, hide_pandas, keep_to_one_cpu
+from gateway.core.process import Stopping, keep_to_one_cpu
 from gateway.telemetry import metrics
 from gateway.telemetry.logs import get_logger
 from gateway.web.listen import bind, http_server
@@ -38,7 +38,6 @@ def run_worker(settings: Settings, identity: WorkerIdentity) -> int:
     keep_freed()
     if settings.pin_workers:
         keep_to_one_cpu(identity.index)
-    hide_pandas()
     pa.array([1])
     return uvloop.run(_serve(settings, identity, SystemClock()))
 

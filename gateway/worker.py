@@ -15,7 +15,7 @@ from gateway.bootstrap import JobWorker, build_jobs
 from gateway.config import Settings, WorkerIdentity, uploads_directory
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.parent import say_ready
-from gateway.core.process import Stopping, hide_pandas
+from gateway.core.process import Stopping
 from gateway.telemetry.logs import get_logger
 from gateway.web.upload import sweep
 
@@ -28,7 +28,6 @@ _SWEEP_SECONDS: Final = 3600.0
 
 def run_job_worker(settings: Settings, identity: WorkerIdentity) -> int:
     """Do jobs until a signal, or until whoever started us goes away; return the exit code."""
-    hide_pandas()
     return uvloop.run(_work(settings, identity, SystemClock()))
 
 

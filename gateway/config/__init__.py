@@ -10,7 +10,7 @@ from gateway.config.layout import (
     uploads_directory,
     with_secret,
 )
-from gateway.config.reader import ConfigurationError, Loaded, certificate_of, clickhouse_address, load
+from gateway.config.reader import ConfigurationError, Loaded, as_toml, certificate_of, clickhouse_address, load
 from gateway.config.settings import DEFAULTS, SPECS, WORKER_SETTINGS, Settings, Spec, flag, format_value, variable
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Settings",
     "Spec",
     "WorkerIdentity",
+    "as_toml",
     "certificate_of",
     "clickhouse_address",
     "engine_directory",

@@ -20,6 +20,7 @@ from urllib.parse import quote, unquote, urlsplit
 from gateway.config.settings import DEFAULTS, PREFIX, SPECS, Settings, Spec, flag, format_value, variable
 from gateway.core.units import parse_boolean, parse_duration, parse_size
 from gateway.outbound.address import parse_allow_list
+from gateway.telemetry.logs import Redactor
 from gateway.web.forwarded import Proxies
 from gateway.web.tls import Certificate
 
@@ -260,6 +261,23 @@ def _filled_in(settings: Settings) -> Settings:
 def _cpus() -> int:
     """Return how many CPUs this process may use, where the system says so; else how many there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def as_toml(settings: Settings, name: str) -> str:
+    """Return the line of a settings file that sets `name` as in `settings`; of a secret, only that there is one."""
+    spec, value = SPECS[name], getattr(settings, name)
+    if spec.kind == "boolean":
+        return f"{name} = {'true' if value else 'false'}"
+    if spec.kind == "integer":
+        return f"{name} = {value}"
+    text = format_value(spec, value)
+    if spec.secret and text:
+        shown = Redactor().text(text) if name.endswith("_url") else "[hidden]"
+        if shown != text:
+            return f"# {name} = {shown}"
+        text = shown
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{name} = "{escaped}"'
 
 
 def clickhouse_address(settings: Settings) -> str:

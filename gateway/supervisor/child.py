@@ -1,8 +1,10 @@
 """Child: one process that shall be running, and is started again when it dies.
 
-idle ──► starting ──ready line──► ready ──exit──► waiting ──back-off──► starting
-             └──────────exit───────────────────────┘
+idle ──► loading ──orders──► starting ──ready line──► ready ──exit──► waiting ──back-off──► loading
+            └──────exit─────────┴────────────────────────────────────────┘
 any ──stop asked──► stopping ──exit──► ended
+
+It gets its orders when what it stands on is ready. Until then it loads its code, which is most of the time of a start.
 """
 
 import asyncio
@@ -24,10 +26,10 @@ _LINE_BYTES_MAX: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """How to start a process: its arguments, and the first line of its standard input."""
+    """How to start a process: its arguments, and what makes the first line of its standard input."""
 
     arguments: tuple[str, ...]
-    orders: bytes = b""
+    orders: Callable[[], bytes] = bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,7 @@ class Child:
         clock: Clock,
         pulse: Pulse,
         inherited: tuple[int, ...] = (),
+        is_its_turn: Callable[[], bool] = lambda: True,
         on_death: Callable[[int], bool] = lambda _code: True,
     ) -> None:
         """Prepare.
@@ -92,6 +95,7 @@ class Child:
             clock: to know how long it lived.
             pulse: given after each change.
             inherited: descriptors that the process keeps.
+            is_its_turn: whether it may have its orders; the pulse is given when that changes.
             on_death: called with the exit code each time it dies unasked; says whether to start it again.
         """
         self.name = name
@@ -104,6 +108,7 @@ class Child:
         self._clock = clock
         self._pulse = pulse
         self._inherited = inherited
+        self._is_its_turn = is_its_turn
         self._on_death = on_death
         self.is_running = False  # from before its start to after its end
         self._process: Process | None = None
@@ -162,12 +167,17 @@ class Child:
         if self._stop_asked():  # asked while it was being started
             self.stop()
         assert process.stdin is not None
-        process.stdin.write(command.orders)
+        ordering = asyncio.ensure_future(self._give_orders(process.stdin, command.orders))
         await self._listen(process)
         code = await process.wait()
+        ordering.cancel()
         process.stdin.close()
         self._process = None
         return code
+
+    async def _give_orders(self, stdin: asyncio.StreamWriter, orders: Callable[[], bytes]) -> None:
+        await self._pulse.until(self._is_its_turn)
+        stdin.write(orders())
 
     async def _listen(self, process: Process) -> None:
         """Note the ready line and pass on the others, until standard output ends."""

@@ -85,7 +85,7 @@ def _roles(settings: Settings, engine_port: Callable[[], int]) -> list[Role]:
         return f"http://default:{password}@127.0.0.1:{port}/"
 
     def engine(_index: int, _generation: int, port: int) -> Command:
-        return _command("engine", Orders(replace(settings, clickhouse_url=engine_url(port))))
+        return _command("engine", Orders(replace(settings, clickhouse_url=engine_url(port))).encode)
 
     def worker(role: Literal["worker", "jobs"], index: int, generation: int, _port: int) -> Command:
         identity = WorkerIdentity(
@@ -93,11 +93,15 @@ def _roles(settings: Settings, engine_port: Callable[[], int]) -> list[Role]:
             index=index,
             count=settings.workers,
             generation=generation,
-            clickhouse_url=clickhouse_address(settings) or engine_url(engine_port()),
             exit_when_stdin_closes=True,
             metrics_directory=metrics_directory(settings.data_dir),
         )
-        return _command(identity.name, Orders(settings, identity))
+
+        def orders() -> bytes:  # before the engine is ready, nobody knows its port
+            url = clickhouse_address(settings) or engine_url(engine_port())
+            return Orders(settings, replace(identity, clickhouse_url=url)).encode()
+
+        return _command(identity.name, orders)
 
     workers = Role(
         name="worker",
@@ -127,11 +131,11 @@ def _roles(settings: Settings, engine_port: Callable[[], int]) -> list[Role]:
     ]
 
 
-def _command(name: str, orders: Orders) -> Command:
+def _command(name: str, orders: Callable[[], bytes]) -> Command:
     """Return how to start the child `name` of this program; the name is for `ps`, the orders are on standard input."""
     # `-m` puts the current directory before everything; it is not ours to trust, unless this process runs from it.
     flags = () if {"", os.getcwd()} & set(sys.path) else ("-P",)  # noqa: PTH109  as it is written in sys.path
-    return Command((sys.executable, *flags, "-m", "gateway", "child", name), orders.encode())
+    return Command((sys.executable, *flags, "-m", "gateway", "child", name), orders)
 
 
 def welcome(settings: Settings) -> str:

@@ -1,8 +1,9 @@
 """Supervisor: tiers of children, started first to last and stopped last to first.
 
-A tier is what the next one stands on: the engine, the workers, those that do jobs. The next is started when all of one
-are ready. On SIGTERM or SIGINT the last tier drains first, so that what it holds can still be inserted; a second signal
-kills: nothing that was answered is lost, as it is in the log.
+A tier is what the next one stands on: the engine, the workers, those that do jobs. Those of the next get their orders
+when all of one are ready. The processes of all awaited tiers begin at once, to load their code meanwhile; the others
+would only be in their way. On SIGTERM or SIGINT the last tier drains first, so that what it holds can still be
+inserted; a second signal kills: nothing that was answered is lost, as it is in the log.
 
 It gives up, instead of starting again, where starting again cannot help: a child says that its settings are wrong (exit
 code 2), or one that others stand on was never ready.
@@ -68,6 +69,7 @@ class Supervisor:
         self._pulse = Pulse()
         self._roles = roles
         self._on_ready = on_ready
+        self._begun: set[str] = set()  # roles whose turn has come
         self._signals = 0
         self._exit_code = EXIT_CLEAN
         self._is_giving_up = False
@@ -81,6 +83,7 @@ class Supervisor:
                     clock=clock,
                     pulse=self._pulse,
                     inherited=inherited,
+                    is_its_turn=partial(self._begun.__contains__, role.name),
                     on_death=partial(self._judge, role, name),
                 )
                 for index, name in enumerate(role.children)
@@ -104,9 +107,9 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.request_stop)
         async with asyncio.TaskGroup() as group:
-            started = await self._start(group)
+            await self._start(group)
             await self._pulse.until(lambda: self._is_stopping)
-            for role in reversed(started):
+            for role in reversed(self._roles):
                 await self._stop(role)
         return self._exit_code
 
@@ -117,26 +120,30 @@ class Supervisor:
     def _is_stopping(self) -> bool:
         return self._signals > 0 or self._is_giving_up
 
-    async def _start(self, group: asyncio.TaskGroup) -> list[Role]:
-        """Start tier after tier, and return those that were started."""
-        started: list[Role] = []
+    async def _start(self, group: asyncio.TaskGroup) -> None:
+        """Start tier after tier; return when all are ready, or when it is time to stop."""
         for role in self._roles:
-            children = self._children[role.name]
-            for child in children:
-                group.create_task(child.keep())
-            started.append(role)
+            if role.is_awaited:
+                self._load(role, group)
+        for role in self._roles:
+            self._begun.add(role.name)
+            self._pulse.give()
             if not role.is_awaited:
+                self._load(role, group)
                 continue
             in_time = await self._pulse.until(
-                partial(self._is_settled, children),
+                partial(self._is_settled, self._children[role.name]),
                 self._timing.ready_seconds_max if role.is_essential else None,
             )
             if not in_time:
                 self._give_up(EXIT_FAILED, role.name, f"not ready after {self._timing.ready_seconds_max:g} seconds")
             if self._is_stopping:
-                return started
+                return
         self._on_ready()
-        return started
+
+    def _load(self, role: Role, group: asyncio.TaskGroup) -> None:
+        for child in self._children[role.name]:
+            group.create_task(child.keep())
 
     def _judge(self, role: Role, name: str, code: int) -> bool:
         """Return whether a child that ended unasked with `code` is worth another start."""

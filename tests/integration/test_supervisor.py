@@ -25,6 +25,7 @@ SECONDS_MAX = 20  # for anything in here; a test that needs it has failed
 #   ready         say so                     silent        do not
 #   die=N         exit with N at once        die-once=N    the same, in the first generation only
 #   stubborn      ignore SIGTERM             slow-stop     take a while to drain
+#   wait          be ready when the file beside the journal is there
 #   deaf          let SIGTERM do as it does to a program that has just begun
 CHILD = """
 import os, select, signal, sys, time
@@ -40,11 +41,16 @@ def leave(how):
     sys.exit(0)
 if "deaf" not in words:
     signal.signal(signal.SIGTERM, signal.SIG_IGN if "stubborn" in words else lambda *_: leave("asked"))
+note("loading")
 orders = sys.stdin.readline()
+if not orders:
+    sys.exit(0)
 note("started")
 for word in words:
     if word.startswith("die=") or (word.startswith("die-once=") and generation == "0"):
         sys.exit(int(word.partition("=")[2]))
+while "wait" in words and not os.path.exists(journal + ".go"):
+    time.sleep(0.01)
 if "silent" not in words:
     print(f"ready {port if port != '0' else 4000 + os.getpid() % 1000}\\nhello from {name}: {orders}", end="", flush=True)
 if not os.read(0, 1):
@@ -59,6 +65,7 @@ class World:
 
     def __init__(self, directory):
         self.journal = directory / "journal"
+        self.let_go = directory / "journal.go"
         self.ready = asyncio.Event()
         self.deaths = []
 
@@ -68,7 +75,7 @@ class World:
 
         def command(index, generation, port):
             arguments = (str(self.journal), names[index], str(generation), str(port), *words)
-            return Command((sys.executable, "-IS", "-c", CHILD, *arguments), orders=b"the orders\n")
+            return Command((sys.executable, "-IS", "-c", CHILD, *arguments), orders=lambda: b"the orders\n")
 
         return Role(name=name, children=names, command=command, **{"stop_seconds_max": 5.0, **options})
 
@@ -123,7 +130,7 @@ async def test_a_tier_is_started_when_the_one_before_is_ready_and_stopped_before
         supervisor.request_stop()
 
     assert result.result() == 0
-    order = [(note[0], note[1].partition("-")[0]) for note in world.notes()]
+    order = [(note[0], note[1].partition("-")[0]) for note in world.notes("started", "asked", "drained")]
     assert order == [
         ("started", "engine"),
         *[("started", "worker")] * 2,
@@ -131,6 +138,36 @@ async def test_a_tier_is_started_when_the_one_before_is_ready_and_stopped_before
         *[("drained", "worker")] * 2,
         ("asked", "engine"),
     ]
+
+
+async def test_a_tier_loads_its_code_while_the_one_before_is_not_ready_and_stops_from_there(world):
+    engine = world.role("engine", "silent", is_essential=True)
+    jobs = world.role("jobs", is_awaited=False)
+    supervisor = world.supervisor(engine, world.role("worker", "deaf", count=2), jobs)
+
+    async with running(supervisor) as result:
+        await world.until(lambda: len(world.notes("loading")) == 3 and world.notes("started"))
+        supervisor.request_stop()
+
+    assert result.result() == 0
+    assert sorted(note[1] for note in world.notes("loading")) == ["engine-0", "worker-0", "worker-1"]
+    assert [note[1] for note in world.notes("started")] == ["engine-0"]
+
+
+async def test_a_child_that_dies_before_its_turn_is_started_again_and_gets_its_orders_then(world):
+    engine = world.role("engine", "wait", is_essential=True)
+    supervisor = world.supervisor(engine, world.role("worker"))
+
+    async with running(supervisor) as result:
+        await world.until(lambda: len(world.notes("loading")) == 2)
+        os.kill(int(next(note for note in world.notes("loading") if note[1] == "worker-0")[3]), signal.SIGKILL)
+        await world.until(lambda: len(world.notes("loading")) == 3)
+        world.let_go.touch()
+        await world.ready.wait()
+        supervisor.request_stop()
+
+    assert result.result() == 0
+    assert [note[1:3] for note in world.notes("started")] == [["engine-0", "0"], ["worker-0", "1"]]
 
 
 async def test_all_is_ready_without_a_tier_that_nobody_waits_for(world):
@@ -294,7 +331,7 @@ directory, journal, program = sys.argv[1:]
 async def main():
     lock = await claim_directory(Path(directory), SystemClock(), 0)
     def command(index, generation, port):
-        return Command((sys.executable, "-IS", "-c", program, journal, f"worker-{index}", str(generation), "0", "slow-stop"), b"go\\n")
+        return Command((sys.executable, "-IS", "-c", program, journal, f"worker-{index}", str(generation), "0", "slow-stop"), lambda: b"go\\n")
     role = Role(name="worker", children=["worker-0", "worker-1"], command=command, stop_seconds_max=5.0)
     say = lambda: print("all ready", flush=True)
     return await Supervisor([role], clock=SystemClock(), inherited=(lock,), on_ready=say).run()
