@@ -1,8 +1,11 @@
-"""For every test: no line of log on the terminal but what a test asks for."""
+"""For every test: no line of log on the terminal but what a test asks for. After all of them: no secret came out."""
 
 import pytest
 import structlog
 from hypothesis import settings
+
+from tests.support.gateway import shared_if_started
+from tests.support.leaks import find_leaks
 
 # How long an example takes is the machine's business; a test never asserts it.
 settings.register_profile("sluice", deadline=None, print_blob=True)
@@ -18,3 +21,12 @@ def _quiet_logs():
     structlog.configure(processors=[_drop])
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_secret_came_out(request):
+    """Look through all that the shared gateway wrote and shows, when every test has done with it what it wants."""
+    yield
+    gateway = shared_if_started(request.config)
+    if gateway is not None:
+        assert find_leaks(gateway) == []

@@ -194,11 +194,11 @@ def test_who_may_not_read_the_whole_workspace_may_not_read_them(gateway):
     assert gateway.sql("SELECT count() AS n FROM tinybird.jobs_log", token=everything)
 
 
-def test_names_there_are_not_are_404_and_physical_names_are_no_way_in(gateway):
+def test_names_there_are_not_are_400_and_physical_names_are_no_way_in(gateway):
     gateway.sql("SELECT count() FROM tinybird.jobs_log")
 
     for name in ("tinybird.nothing", "organization.jobs_log", "service_jobs_log", "tinybird", "jobs_log"):
-        assert gateway.get("/v0/sql", q=f"SELECT * FROM {name}").status == 404, name
+        assert gateway.get("/v0/sql", q=f"SELECT * FROM {name}").status == 400, name
 
 
 def test_they_are_no_data_sources(gateway):

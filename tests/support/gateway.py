@@ -42,6 +42,7 @@ _READY_SECONDS_MAX = 60.0
 _STOP_SECONDS_MAX = 45.0
 _ROWS_SECONDS_MAX = 20.0
 _JOB_SECONDS_MAX = 60.0
+_SIGNATURE_CHARS_MIN = 20  # shorter texts are no tokens, and are in many words
 _ROOT = Path(__file__).resolve().parents[2]
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
@@ -90,6 +91,7 @@ class Gateway:
         self.token = ""
         self.tokens: dict[str, str] = {}
         self.tls: ssl.SSLContext | None = None  # what to reach it with, if it speaks HTTPS
+        self.shown: set[str] = set()  # the signatures of all tokens that requests had
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         self._names = count(1)
@@ -217,11 +219,16 @@ class Gateway:
         """One request on a connection of its own, with exactly these headers and the token (None: admin, "": none)."""
         token = self.token if token is None else token
         sent = {"Authorization": f"Bearer {token}"} if token else {}
+        signature = token.rpartition(".")[2]
+        if len(signature) >= _SIGNATURE_CHARS_MIN:
+            self.shown.add(signature)
         connection = self.http(timeout)
         try:
             connection.request(method, target, body, {**sent, **(headers or {})})
             response = connection.getresponse()
-            return Answer(response.status, response.headers, response.read())
+            answer = Answer(response.status, response.headers, response.read())
+            assert not (answer.status >= 400 and token and token in answer.text), "an error repeats the token"
+            return answer
         finally:
             connection.close()
 
@@ -363,6 +370,12 @@ def shared_gateway(request: pytest.FixtureRequest) -> Gateway:
         config.add_cleanup(started.end)
         started.start()
     return config.stash[_SHARED]
+
+
+def shared_if_started(config: pytest.Config) -> Gateway | None:
+    """The shared gateway, if a test of this session asked for it and it still runs."""
+    gateway = config.stash.get(_SHARED, None)
+    return gateway if gateway is not None and gateway.is_alive() else None
 
 
 @pytest.fixture(autouse=True, name="gateway_log")
