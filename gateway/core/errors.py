@@ -10,6 +10,7 @@
     ├── RateLimited         come back in `retry_after_seconds`
     ├── Timeout             the query took longer than it may
     ├── Unavailable         not the caller's fault; come back in `retry_after_seconds`
+    ├── CustomAnswer        the author of an endpoint wrote the whole answer
     └── Internal            our bug
 
 They know no HTTP: `web/errors.py` is the one table to status, headers and body. A part subclasses a family in its own
@@ -19,7 +20,9 @@ token, a path of this machine or a secret.
 
 
 class GatewayError(Exception):
-    """Something a client may hear about; `str(error)` is the sentence."""
+    """Something a client may hear about; `str(error)` is the sentence, `documentation` where to read more."""
+
+    documentation = ""
 
 
 class InvalidRequest(GatewayError):
@@ -65,6 +68,15 @@ class Unavailable(GatewayError):
     def __init__(self, message: str, retry_after_seconds: int = 1) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class CustomAnswer(GatewayError):
+    """An answer its author wrote: `status`, 400 to 599, and `body`, JSON; both are sent as they are."""
+
+    def __init__(self, message: str, status: int, body: bytes) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = body
 
 
 class Internal(GatewayError):

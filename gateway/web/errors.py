@@ -6,6 +6,7 @@ import orjson
 
 from gateway.core.errors import (
     Conflict,
+    CustomAnswer,
     Forbidden,
     GatewayError,
     Internal,
@@ -35,12 +36,23 @@ STATUS: Final[tuple[tuple[type[GatewayError], int], ...]] = (
 
 def status_of(error: GatewayError) -> int:
     """Return the HTTP status for `error`."""
+    if isinstance(error, CustomAnswer):
+        return error.status
     return next((status for family, status in STATUS if isinstance(error, family)), 500)
 
 
 def body_of(message: str) -> bytes:
     """Return the body of an error: a JSON object with `error`."""
     return orjson.dumps({"error": message})
+
+
+def refusal_body(error: GatewayError) -> bytes:
+    """Return the body of the answer to `error`."""
+    if isinstance(error, CustomAnswer):
+        return error.body
+    if error.documentation:
+        return orjson.dumps({"error": str(error), "documentation": error.documentation})
+    return body_of(str(error))
 
 
 def headers_of(error: GatewayError) -> dict[str, str]:

@@ -19,7 +19,7 @@ from gateway.core.errors import GatewayError, Unauthenticated
 from gateway.core.ids import RequestIds
 from gateway.telemetry import metrics, tally
 from gateway.telemetry.logs import get_logger
-from gateway.web.errors import body_of, headers_of, status_of
+from gateway.web.errors import body_of, headers_of, refusal_body, status_of
 from gateway.web.express import SHORTCUT, Express
 from gateway.web.forwarded import Proxies
 from gateway.web.request import JSON, Request, accepts_gzip
@@ -187,7 +187,7 @@ class Front:
             metrics.refused_requests.labels(type(error).__name__).inc()
         log = _logger.warning if status >= 500 else _logger.debug
         log("request.refused", request_id=request_id, route=route, status=status, reason=str(error))
-        response = Response(body=body_of(str(error)), status=status, content_type=JSON)
+        response = Response(body=refusal_body(error), status=status, content_type=JSON)
         response.headers.update(headers_of(error))
         return response
 
