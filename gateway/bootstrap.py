@@ -1,13 +1,13 @@
 """Bootstrap: the one place where concrete classes meet. Tests build the same graph through the same function."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 import pyarrow as pa
 
-from gateway.admission.ratelimit import Allowance, RateLimiter
+from gateway.admission import ROOM_BYTES, Admission, Buckets, parse_limits
 from gateway.api.analyze import AnalyzeApi
 from gateway.api.datasource_changes import DatasourceChangesApi
 from gateway.api.datasources import DatasourcesApi
@@ -37,6 +37,7 @@ from gateway.clickhouse.inserter import ClickHouseInserter
 from gateway.config import (
     Settings,
     WorkerIdentity,
+    limits_file,
     log_directory,
     orphan_directories,
     place_of,
@@ -60,6 +61,7 @@ from gateway.control.tokens import TokenControl
 from gateway.control.variables import VariableControl
 from gateway.control.workspaces import WorkspaceControl
 from gateway.core.clock import Clock
+from gateway.core.shared import shared_memory
 from gateway.flush.flusher import Flusher, FlushOptions
 from gateway.imports import delete_rows, replay
 from gateway.imports import run as imports
@@ -69,10 +71,13 @@ from gateway.jobs import JobHandler, JobRunner, JobStore, RunnerOptions
 from gateway.outbound.address import parse_allow_list
 from gateway.outbound.fetch import Fetcher, FetchOptions
 from gateway.query.service import QueryLimits, QueryService
+from gateway.telemetry.logs import get_logger
 from gateway.telemetry.oplog import OpsLog
 from gateway.wal import LogOptions
 from gateway.web.forwarded import Proxies
 from gateway.web.front import Front
+
+_logger = get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -152,7 +157,6 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
             control,
             AutoCreate(control, is_on=settings.auto_create and may_change),
             ingestor,
-            _admission(settings, identity, clock),
             lambda which: label(catalog, which),
             lambda: catalog.snapshot,
         ),
@@ -190,6 +194,7 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
     front = Front(
         table(apis, settings.body_bytes_max),
         authenticator,
+        _admission(settings, identity, catalog, clock),
         clock,
         cors=settings.cors,
         proxies=Proxies(settings.trusted_proxies),
@@ -328,13 +333,30 @@ def _quarantined(
     return None if found is None else quarantine_refused(found, row, reason, now)
 
 
-def _admission(settings: Settings, identity: WorkerIdentity, clock: Clock) -> Callable[[str], Allowance | None]:
-    """Return what counts requests by data source. Each worker has its share: connections spread over them evenly."""
-    limit = settings.events_requests_per_second_max
-    if not limit:
-        return lambda _: None
-    limiter = RateLimiter(-(-limit // identity.count))
-    return lambda key: limiter.take(key, clock.monotonic())
+def _admission(settings: Settings, identity: WorkerIdentity, catalog: Catalog, clock: Clock) -> Admission:
+    """Return who lets requests in; what was taken is known to all workers of the node."""
+    limits = parse_limits(settings.rate_limits)
+    if settings.events_requests_per_second_max:
+        limits["datasource.requests"] = settings.events_requests_per_second_max
+    room = None
+    if identity.count > 1:
+        try:
+            room = shared_memory(limits_file(settings.data_dir), ROOM_BYTES)
+        except OSError as error:  # a full disk costs the others' part of the limits, not the start
+            _logger.warning("limits.not_shared", reason=str(error))
+    return Admission(
+        limits,
+        Buckets(room),
+        clock,
+        overrides=lambda workspace_id: _limits_of(catalog, workspace_id),
+        moment=lambda: catalog.snapshot,
+        queries_max=settings.query_concurrency_max,
+    )
+
+
+def _limits_of(catalog: Catalog, workspace_id: str) -> Mapping[str, int]:
+    found = catalog.snapshot.workspaces.get(workspace_id)
+    return found.limits if found else {}
 
 
 def _query_limits(settings: Settings) -> QueryLimits:

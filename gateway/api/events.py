@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp.web import Response, StreamResponse
 
-from gateway.admission.ratelimit import Allowance
+from gateway.admission import Allowance, Ticket
 from gateway.auth.principal import Principal
 from gateway.auth.scopes import Action
 from gateway.catalog import Datasource
@@ -15,7 +15,7 @@ from gateway.control.datasources import DatasourceControl
 from gateway.core.errors import InvalidRequest, NotFound
 from gateway.ingest.service import Ingestor
 from gateway.telemetry import tally
-from gateway.web.errors import rate_headers
+from gateway.web.errors import rate_lines
 from gateway.web.express import BODY_BYTES_MAX, Outdated
 from gateway.web.request import JSON, Request
 from gateway.web.target import Params
@@ -31,7 +31,6 @@ class EventsApi:
         control: DatasourceControl,
         auto_create: AutoCreate,
         ingestor: Ingestor,
-        admit: Callable[[str], Allowance | None],
         label: Callable[[str], str],
         moment: Callable[[], object],
     ) -> None:
@@ -41,12 +40,10 @@ class EventsApi:
             control: finds data sources.
             auto_create: makes those that do not exist, where that is wanted.
             ingestor: takes the bodies.
-            admit: counts a request to the data source with this id; None if there is no limit.
             label: data source id → its name in metrics.
             moment: the catalog as it is; another object as soon as anything in it has changed.
         """
         self._control = control
-        self._admit = admit
         self._auto_create = auto_create
         self._ingestor = ingestor
         self._label = label
@@ -64,13 +61,16 @@ class EventsApi:
         whole = _is_whole(params.get("format", "ndjson"))
         principal = request.who
         datasource = self._control.known(principal, name, Action.DATASOURCE_APPEND) or await self._find(principal, name)
-        allowance = self._admit(datasource.id) if datasource else None
+        if datasource is not None:
+            request.admit("datasource", datasource.id)
         body = await request.body()
+        request.charge(0, len(body))
         if verify and not body:
             return Response(body=b"{}", content_type=JSON, headers={_VERIFY: verify})
         if datasource is None:
             datasource = await self._auto_create.create(principal, name, body, whole=whole)
         receipt = await self._ingestor.submit(datasource, body, whole=whole, wait=wait, import_id=request.id)
+        request.charge(receipt.rows + receipt.quarantined, 0)
         tally.accepted(self._label(datasource.id), receipt.rows + receipt.quarantined)
         response = Response(
             body=_receipt(receipt.rows, receipt.quarantined),
@@ -79,12 +79,15 @@ class EventsApi:
         )
         if verify:
             response.headers[_VERIFY] = verify
-        if allowance is not None:
-            response.headers.update(rate_headers(allowance.limit, allowance.remaining, allowance.reset_seconds))
-        elif not (verify or whole or wait):
-            decode = request.decoder()
-            request.shortcut = _Shortcut(self._ingestor, datasource, decode, self._label, self._moment, moment)
+        if not (verify or whole or wait):
+            request.shortcut = self._shortcut(request, datasource, moment)
         return response
+
+    def _shortcut(self, request: Request, datasource: Datasource, moment: object) -> "_Shortcut":
+        """Return what other requests with the same head as this one can be answered with."""
+        ticket = request.admission.ticket(request.who, "datasource", datasource.id)
+        keep, decode = self._ingestor.keeper(datasource), request.decoder()
+        return _Shortcut(keep, decode, ticket, request.admission.now, self._label(datasource.id), self._moment, moment)
 
     async def _find(self, principal: Principal, name: str) -> Datasource | None:
         """Return the data source as `DatasourceControl.find` does; None: it is to be made of the body."""
@@ -104,41 +107,52 @@ class EventsApi:
 
 
 class _Shortcut:
-    """What `post` does when only the body is new: the sender is known, may append, and nobody counts requests.
+    """What `post` does when only the body is new: the sender is known, and may append.
 
-    Whatever the catalog learns of (a dropped token, a changed data source) makes it useless.
+    Whatever the catalog learns of (a dropped token, a changed data source, other limits) makes it useless.
     """
 
-    __slots__ = ("_decode", "_keep", "_label", "_moment", "_now")
+    __slots__ = ("_decode", "_keep", "_label", "_moment", "_now", "_present", "_ticket")
     name = "/v0/events"
 
     def __init__(
         self,
-        ingestor: Ingestor,
-        datasource: Datasource,
+        keep: Callable[[bytes, str], tuple[asyncio.Future[None], int, int]],
         decode: Callable[[bytes, int], bytes],
-        label: Callable[[str], str],
-        now: Callable[[], object],
+        ticket: Ticket,
+        now: Callable[[], float],
+        label: str,
+        present: Callable[[], object],
         moment: object,
     ) -> None:
-        self._keep = ingestor.keeper(datasource)
+        self._keep = keep
         self._decode = decode
-        self._label = label(datasource.id)
+        self._ticket = ticket if ticket.is_limited else None
         self._now = now
+        self._label = label
+        self._present = present
         self._moment = moment
 
-    def take(self, body: bytes, request_id: str) -> tuple[asyncio.Future[None], tuple[int, int]]:
+    def take(self, body: bytes, request_id: str) -> tuple[asyncio.Future[None], tuple[int, int, Allowance | None]]:
         """See `web.express.Shortcut.take`."""
-        if self._now() is not self._moment:
+        if self._present() is not self._moment:
             raise Outdated
-        durable, rows, quarantined = self._keep(self._decode(body, BODY_BYTES_MAX), request_id)
-        return durable, (rows, quarantined)
+        ticket, allowance = self._ticket, None
+        if ticket is not None:
+            now = self._now()
+            ticket.check(now)
+        body = self._decode(body, BODY_BYTES_MAX)
+        durable, rows, quarantined = self._keep(body, request_id)
+        if ticket is not None:
+            allowance = ticket.count(now)
+            ticket.charge(now, rows + quarantined, len(body))
+        return durable, (rows, quarantined, allowance)
 
-    def answer(self, kept: tuple[int, int]) -> tuple[int, bytes]:
+    def answer(self, kept: tuple[int, int, Allowance | None]) -> tuple[int, bytes, bytes]:
         """See `web.express.Shortcut.answer`."""
-        rows, quarantined = kept
+        rows, quarantined, allowance = kept
         tally.accepted(self._label, rows + quarantined)
-        return 202, _receipt(rows, quarantined)
+        return 202, _receipt(rows, quarantined), rate_lines(*allowance) if allowance else b""
 
 
 def _receipt(rows: int, quarantined: int) -> bytes:

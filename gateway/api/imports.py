@@ -5,7 +5,7 @@ Source: datasources.md §2 and §3; what it leaves open is decided in docs/compa
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from gateway.control import jobs
 from gateway.control.datasources import DatasourceControl
 from gateway.control.describe import Statistics
 from gateway.control.imports import Ask, ImportControl
-from gateway.core.errors import Conflict, InvalidRequest, TooLarge
+from gateway.core.errors import Conflict, Forbidden, InvalidRequest, NotFound, TooLarge
 from gateway.imports.outcome import complaint
 from gateway.imports.sniff import Format
 from gateway.jobs import Job, Status
@@ -52,6 +52,8 @@ class ImportsApi:
 
     async def post(self, request: Request) -> StreamResponse:
         """Create a data source, or append to one, or replace its rows; with a file, a URL, or a schema alone."""
+        if request.params.get("name"):
+            await self._admit(request, request.params.get("name"))
         if request.params.has("mode"):
             self._imports.check_may_send(request.who, _mode(request.params), request.params.get("name"))
         upload = await self._receive(request)
@@ -84,6 +86,7 @@ class ImportsApi:
 
     async def _job(self, request: Request, mode: str) -> StreamResponse:
         name = request.captures["name"]
+        await self._admit(request, name)
         self._imports.check_may_send(request.who, mode, name)
         upload = await self._receive(request)
         async with _kept(upload):
@@ -91,7 +94,15 @@ class ImportsApi:
         return json_response(_envelope(await self._imports.start(request.who, ask), request.base_url))
 
     async def _receive(self, request: Request) -> Upload:
-        return await receive(request, self._uploads, self._imports.limits.received_bytes_max)
+        upload = await receive(request, self._uploads, self._imports.limits.received_bytes_max)
+        request.charge(0, upload.size)
+        return upload
+
+    async def _admit(self, request: Request, name: str) -> None:
+        """Count the request for the data source too that the URL names."""
+        with suppress(NotFound, Forbidden):
+            found = await self._control.find(request.who, name, Action.DATASOURCE_LIST)
+            request.admit("datasource", found.id)
 
     async def _import(self, request: Request, params: Params, ask: Ask, *, is_progress: bool) -> StreamResponse:
         if ask.url or (ask.text_bytes > self._imports.limits.sync_bytes_max and not is_progress):

@@ -13,6 +13,8 @@ from gateway.web.request import Request
 from gateway.web.target import Params, parse_form
 
 _TEXT: Final = "text/plain"
+# What limits of endpoints call this one; no other has such an id.
+_ENDPOINT: Final = "sql"
 
 
 class SqlApi:
@@ -24,6 +26,10 @@ class SqlApi:
 
     async def run(self, request: Request) -> StreamResponse:
         """Run the query, wherever in the request it stands, and stream its answer."""
+        with request.querying(_ENDPOINT):
+            return await self._run(request)
+
+    async def _run(self, request: Request) -> StreamResponse:
         params, sql = await _query(request)
         if not sql.strip():
             raise InvalidRequest("The 'q' parameter is required: one SELECT")

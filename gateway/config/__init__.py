@@ -3,6 +3,7 @@
 from gateway.config.layout import (
     WorkerIdentity,
     engine_directory,
+    limits_file,
     log_directory,
     metrics_directory,
     orphan_directories,
@@ -28,6 +29,7 @@ __all__ = [
     "engine_directory",
     "flag",
     "format_value",
+    "limits_file",
     "load",
     "log_directory",
     "metrics_directory",

@@ -9,6 +9,7 @@ data_dir/
 ├── uploads/             files of imports, until these have ended
 ├── engine/              the tables of the embedded engine
 ├── run/worker-<i>.lock  held by the i-th `sluice worker` that uses this directory
+├── run/limits           what was taken of rate limits, by the workers of this run
 └── run/metrics/         metrics of the processes of this run
 """
 
@@ -99,6 +100,11 @@ def uploads_directory(data_dir: Path) -> Path:
 def metrics_directory(data_dir: Path) -> Path:
     """Return where the processes of one run keep their metrics for each other."""
     return data_dir / "run" / "metrics"
+
+
+def limits_file(data_dir: Path) -> Path:
+    """Return where the workers of one run count for rate limits."""
+    return data_dir / "run" / "limits"
 
 
 def engine_directory(data_dir: Path) -> Path:

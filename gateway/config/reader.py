@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
+from gateway.admission.limits import parse_limits
 from gateway.config.settings import DEFAULTS, PREFIX, SPECS, Settings, Spec, flag, format_value, variable
 from gateway.core.units import parse_boolean, parse_duration, parse_size
 from gateway.outbound.address import parse_allow_list
@@ -192,6 +193,13 @@ def _clashes(settings: Settings) -> Iterator[str]:
         parse_allow_list(settings.outbound_allow)
     except ValueError as error:
         yield f"outbound_allow {error}"
+    try:
+        limits = parse_limits(settings.rate_limits)
+    except ValueError as error:
+        yield f"rate_limits {error}"
+    else:
+        if settings.events_requests_per_second_max and "datasource.requests" in limits:
+            yield "rate_limits says datasource.requests, and events_requests_per_second_max says it again"
     yield from _serving_clashes(settings)
     yield from _clickhouse_clashes(settings)
 

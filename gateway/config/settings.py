@@ -102,7 +102,19 @@ class Settings:
     events_requests_per_second_max: int = _integer(
         "Serving",
         0,
-        "Requests a second to the Events API of one data source, on this node; above it: 429. 0: no limit.",
+        "The same as `rate_limits` with `datasource.requests`. 0: no limit.",
+        least=0,
+    )
+    rate_limits: str = _text(
+        "Serving",
+        "",
+        "Most that is taken in a second, on this node; above it: 429. `workspace.requests=1000, datasource.rows=50000, "
+        "token.bytes=10MB`: see below.",
+    )
+    query_concurrency_max: int = _integer(
+        "Serving",
+        0,
+        "Queries of one workspace at once, of one worker; above it: 429. 0: no limit.",
         least=0,
     )
     drain_seconds_max: float = _duration(

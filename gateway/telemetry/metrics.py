@@ -143,6 +143,13 @@ request_seconds = Declared(
 refused_requests = Declared(
     Counter, "sluice_http_refused_requests_total", "Requests refused to protect the gateway (429, 503).", "reason"
 )
+limited_requests = Declared(
+    Counter,
+    "sluice_http_limited_requests_total",
+    "Requests answered 429, by whose limit was reached, and of what.",
+    "kind",
+    "unit",
+)
 jobs_open = Declared(
     Gauge,
     "sluice_jobs_open_jobs",

@@ -15,6 +15,7 @@ from gateway.telemetry import metrics
 
 _rows: Final[Counter[str]] = Counter()
 _answers: Final[Counter[tuple[str, int]]] = Counter()
+_refused: Final[Counter[tuple[str, str]]] = Counter()
 _seconds: Final[dict[str, list[float]]] = {}
 _is_due = False
 
@@ -33,6 +34,13 @@ def request_done(route: str, status: int, seconds: float) -> None:
     if found is None:
         found = _seconds[route] = []
     found.append(seconds)
+    if not _is_due:
+        _push_soon()
+
+
+def refused(kind: str, unit: str) -> None:
+    """Count a request that came too early: what was used up, and of whom."""
+    _refused[kind, unit] += 1
     if not _is_due:
         _push_soon()
 
@@ -57,6 +65,10 @@ def _push() -> None:
     for (route, status), count in _answers.items():
         metrics.requests.labels(route, str(status)).inc(count)
     _answers.clear()
+    for (kind, unit), count in _refused.items():
+        metrics.limited_requests.labels(kind, unit).inc(count)
+        metrics.refused_requests.labels("RateLimited").inc(count)
+    _refused.clear()
     for route, values in _seconds.items():
         if values:
             _observe(metrics.request_seconds.labels(route), values)

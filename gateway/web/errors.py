@@ -64,6 +64,15 @@ def headers_of(error: GatewayError) -> dict[str, str]:
     return {"Retry-After": str(seconds), **limits}
 
 
+def rate_lines(limit: int, remaining: int, reset_seconds: int) -> bytes:
+    """Return what `rate_headers` does, as it is sent."""
+    return b"X-RateLimit-Limit: %d\r\nX-RateLimit-Remaining: %d\r\nX-RateLimit-Reset: %d\r\n" % (
+        limit,
+        remaining,
+        reset_seconds,
+    )
+
+
 def rate_headers(limit: int, remaining: int, reset_seconds: int) -> dict[str, str]:
     """Return the three headers of a rate limit: all or none, always integers (events.md §6)."""
     return {

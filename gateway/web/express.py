@@ -21,7 +21,9 @@ from typing import Any, Final, NamedTuple, Protocol
 from aiohttp.web import RequestKey
 
 from gateway.core.clock import Clock
+from gateway.core.errors import RateLimited
 from gateway.core.ids import RequestIds
+from gateway.web.errors import body_of, headers_of
 
 HEAD_BYTES_MAX: Final = 4096
 """Longer heads are not kept."""
@@ -47,11 +49,15 @@ class Shortcut(Protocol):
         The future is shared: it must not be cancelled. If it fails, nothing was kept.
 
         Raises:
+            RateLimited: nothing was kept; that is the answer.
             Exception: nothing was kept; the ordinary way is to be tried, and will say what is wrong.
         """
 
-    def answer(self, kept: Any) -> tuple[int, bytes]:
-        """Return status and JSON of the answer, when the future is done; `kept` is what `take` returned."""
+    def answer(self, kept: Any) -> tuple[int, bytes, bytes]:
+        """Return the answer, when the future is done: status, JSON, and lines of headers that not every answer has.
+
+        `kept` is what `take` returned.
+        """
 
     @property
     def name(self) -> str:
@@ -120,8 +126,13 @@ class Express:
             durable.add_done_callback(partial(_tell, self._waiting))
         self._waiting.append(told)
 
-    def answer(self, request_id: str, status: int, body: bytes) -> bytes:
-        """Return a whole answer, as the ordinary way would send it."""
+    def refusal(self, request_id: str, error: RateLimited) -> bytes:
+        """Return the whole answer to a request that came too early."""
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers_of(error).items())
+        return self.answer(request_id, 429, body_of(str(error)), lines.encode())
+
+    def answer(self, request_id: str, status: int, body: bytes, lines: bytes = b"") -> bytes:
+        """Return a whole answer, as the ordinary way would send it; `lines` are headers not every answer has."""
         second = int(self._clock.now())
         if second != self._second:
             self._second = second
@@ -129,10 +140,10 @@ class Express:
         prefix = self._prefixes.get(status)
         if prefix is None:
             prefix = self._prefixes[status] = self._prefix(status)
-        return b"%b%b\r\nContent-Length: %d\r\n\r\n%b" % (prefix, request_id.encode(), len(body), body)
+        return b"%b%b\r\n%bContent-Length: %d\r\n\r\n%b" % (prefix, request_id.encode(), lines, len(body), body)
 
     def _prefix(self, status: int) -> bytes:
-        reason = {200: "OK", 202: "Accepted"}[status]
+        reason = {200: "OK", 202: "Accepted", 429: "Too Many Requests"}[status]
         date = formatdate(self._second, usegmt=True)
         return (
             f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\n{self._headers}Date: {date}\r\n"

@@ -11,6 +11,7 @@ from typing import Final
 
 from aiohttp.web import BaseRequest, ContentCoding, Response, StreamResponse
 
+from gateway.admission import Admission
 from gateway.auth.access import Access, Need, check_access
 from gateway.auth.principal import Principal
 from gateway.auth.service import Authenticator, UnknownToken
@@ -88,6 +89,7 @@ class Front:
         self,
         routes: RouteTable,
         authenticator: Authenticator,
+        admission: Admission,
         clock: Clock,
         *,
         cors: bool = True,
@@ -101,6 +103,7 @@ class Front:
             {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": _EXPOSED} if cors else {}
         )
         self._authenticator = authenticator
+        self._admission = admission
         self._clock = clock
         self.express = Express(self._ids, clock, {"Server": "sluice", **self._cors_headers})
 
@@ -122,11 +125,16 @@ class Front:
                 name = route.name or route.path
                 principal = await self._admitted(route, _token(raw, target))
                 request = Request(
-                    raw, request_id, target.params, captures, principal, route.body_bytes_max, self._proxies, common
+                    *(raw, request_id, target.params, captures, principal, route.body_bytes_max, self._proxies),
+                    common,
+                    self._admission,
                 )
+                if principal is not None:
+                    request.admit()
                 response = await route.handler(request)
         except GatewayError as error:
             response = self._refusal(error, name, request_id)
+            common.update(headers_of(error))
         except ConnectionError:
             raise  # the client went away while it was answered
         except Exception:
@@ -183,13 +191,11 @@ class Front:
 
     def _refusal(self, error: GatewayError, route: str, request_id: str) -> Response:
         status = status_of(error)
-        if status in {429, 503}:
+        if status == 503:  # `admission` counts who came too early
             metrics.refused_requests.labels(type(error).__name__).inc()
         log = _logger.warning if status >= 500 else _logger.debug
         log("request.refused", request_id=request_id, route=route, status=status, reason=str(error))
-        response = Response(body=refusal_body(error), status=status, content_type=JSON)
-        response.headers.update(headers_of(error))
-        return response
+        return Response(body=refusal_body(error), status=status, content_type=JSON)
 
 
 def _token(raw: BaseRequest, target: Target) -> str:

@@ -18,6 +18,7 @@ from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web import BaseRequest, Response, Server, StreamResponse
 from aiohttp.web_protocol import RequestHandler
 
+from gateway.core.errors import RateLimited
 from gateway.telemetry import tally
 from gateway.telemetry.logs import get_logger
 from gateway.web.errors import body_of
@@ -231,6 +232,9 @@ class Connection(RequestHandler):
             body = body[: known.body_bytes]
         try:
             durable, kept = known.shortcut.take(body, request_id)
+        except RateLimited as error:
+            self._refuse(known, error, request_id, began)
+            return
         except Exception:  # noqa: BLE001  the ordinary way meets it again, and says what it is
             self._last = None
             self._leave(known.head + body)
@@ -243,13 +247,25 @@ class Connection(RequestHandler):
         if durable.cancelled() or durable.exception() is not None:
             self._leave(known.head + body)
             return
-        status, body = known.shortcut.answer(kept)
+        status, body, lines = known.shortcut.answer(kept)
         now = self._loop.time()
         tally.request_done(known.shortcut.name, status, now - began)
         if self.transport is not None:
-            self.transport.write(self._express.answer(request_id, status, body))
+            self.transport.write(self._express.answer(request_id, status, body, lines))
             self._next_keepalive_close_time = now + _KEEPALIVE_SECONDS
         self._go_on()
+
+    def _refuse(self, known: Known, error: RateLimited, request_id: str, began: float) -> None:
+        """Say that a request came too early. The next one has its turn after those of others."""
+        now = self._loop.time()
+        tally.request_done(known.shortcut.name, 429, now - began)
+        if self.transport is not None:
+            self.transport.write(self._express.refusal(request_id, error))
+            self._next_keepalive_close_time = now + _KEEPALIVE_SECONDS
+        if self._held:
+            self._loop.call_soon(self._go_on)
+        else:
+            self._go_on()
 
     def _leave(self, data: bytes) -> None:
         """Let the request go the ordinary way after all: nothing of it was kept."""

@@ -1,8 +1,8 @@
 """Request: what a handler gets, and what it answers with."""
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,9 +10,11 @@ import msgspec
 import orjson
 from aiohttp.web import BaseRequest, ContentCoding, Response, StreamResponse
 
+from gateway.admission import Admission, Ticket
 from gateway.auth.principal import Principal
 from gateway.core.errors import InvalidRequest
 from gateway.web.body import decoder, read_body
+from gateway.web.errors import rate_headers
 from gateway.web.express import Shortcut
 from gateway.web.forwarded import Proxies
 from gateway.web.target import Params, parse_form
@@ -33,7 +35,9 @@ class Request:
     principal: Principal | None  # None where the route's scope is PUBLIC, or ANYBODY and the token is not valid
     body_bytes_max: int
     proxies: Proxies
-    common_headers: Mapping[str, str]  # of every answer; the front adds them to those that are not yet on their way
+    common_headers: dict[str, str]  # of every answer; the front adds them to those that are not yet on their way
+    admission: Admission
+    ticket: Ticket | None = None  # what was taken from when it was let in
     shortcut: Shortcut | None = None  # for others with the same head; the handler sets it if its answer was a success
 
     @property
@@ -48,6 +52,38 @@ class Request:
         raw = self.raw
         peer = raw.transport.get_extra_info("peername") if raw.transport is not None else None
         return self.proxies.base_url(raw.scheme, raw.host, raw.headers, peer[0] if peer else "")
+
+    def admit(self, kind: str = "", resource_id: str = "") -> None:
+        """Count this request. The front does; a handler does again when it knows for which `kind` of thing it is.
+
+        Raises:
+            RateLimited: it came too early, and does not count.
+        """
+        now = self.admission.now()
+        if self.ticket is not None:
+            self.ticket.give_back(now)
+        self.ticket = None
+        ticket = self.admission.ticket(self.who, kind, resource_id)
+        allowance = ticket.take(now)
+        self.ticket = ticket
+        if allowance is not None:
+            self.common_headers.update(rate_headers(*allowance))
+
+    @contextmanager
+    def querying(self, endpoint_id: str) -> Iterator[None]:
+        """Count this request for an endpoint too, and hold a place for its query until it is answered.
+
+        Raises:
+            RateLimited: it came too early, or too many queries of its workspace are running.
+        """
+        with self.admission.query(self.who.workspace_id):
+            self.admit("endpoint", endpoint_id)
+            yield
+
+    def charge(self, rows: int, body_bytes: int) -> None:
+        """Charge what this request, which was let in, turned out to be."""
+        if self.ticket is not None:
+            self.ticket.charge(self.admission.now(), rows, body_bytes)
 
     async def body(self) -> bytes:
         """Return the body, decompressed.
@@ -75,6 +111,7 @@ class Request:
         async with aclosing(chunks) as pieces:  # type: ignore[type-var]
             await response.prepare(self.raw)
             async for piece in pieces:
+                self.charge(0, len(piece))
                 if not is_head:
                     await response.write(piece)
         await response.write_eof()

@@ -11,6 +11,7 @@ import orjson
 import pytest
 from aiohttp.web import StreamResponse
 
+from gateway.auth.access import Access
 from gateway.core.clock import SystemClock
 from gateway.web import body as body_module
 from gateway.web import listen as listen_module
@@ -29,8 +30,8 @@ async def hasty(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     async def broken(request: Request) -> StreamResponse:
         return await request.stream(StreamResponse(), _half_an_answer())
 
-    routes = [Route("POST", "/", handler, "public", 1_000_000), Route("GET", "/broken", broken, "public", 0)]
-    front = Front(RouteTable(routes), None, SystemClock())  # type: ignore[arg-type]
+    routes = [Route("POST", "/", handler, Access.PUBLIC, 1_000_000), Route("GET", "/broken", broken, Access.PUBLIC, 0)]
+    front = Front(RouteTable(routes), None, None, SystemClock())  # type: ignore[arg-type]
     server = listen_module.http_server(front, front.express, listen_module.Waits(head=0.3))
     listening = await asyncio.get_running_loop().create_server(server, sock=listen_module.bind("127.0.0.1", 0))
     yield listening.sockets[0].getsockname()[1]

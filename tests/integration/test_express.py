@@ -17,6 +17,7 @@ from aiohttp.web import Response, StreamResponse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.auth.access import Access
 from gateway.core.clock import SystemClock
 from gateway.web import listen as listen_module
 from gateway.web.front import Front, Route, RouteTable
@@ -62,9 +63,9 @@ class Server:
             durable.set_result(None)
         return durable, digest(body)
 
-    def answer(self, kept: bytes) -> tuple[int, bytes]:
+    def answer(self, kept: bytes) -> tuple[int, bytes, bytes]:
         self.answered += 1
-        return 202, kept
+        return 202, kept, b""
 
 
 @pytest.fixture
@@ -82,8 +83,8 @@ class serving:  # noqa: N801  reads like a function
         self._waits = waits
 
     async def __aenter__(self) -> Server:
-        routes = [Route("POST", "/", self._made.handle, "public", 1_000_000)]
-        front = Front(RouteTable(routes), None, SystemClock())  # type: ignore[arg-type]
+        routes = [Route("POST", "/", self._made.handle, Access.PUBLIC, 1_000_000)]
+        front = Front(RouteTable(routes), None, None, SystemClock())  # type: ignore[arg-type]
         self.http = listen_module.http_server(front, front.express, self._waits)
         listening = listen_module.bind("127.0.0.1", 0)
         self._listening = await asyncio.get_running_loop().create_server(self.http, sock=listening)

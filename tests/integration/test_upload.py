@@ -21,6 +21,7 @@ from aiohttp.web import StreamResponse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.auth.access import Access
 from gateway.core import spool as spool_module
 from gateway.core.clock import SystemClock
 from gateway.core.pace import Pace
@@ -97,7 +98,7 @@ async def a_counter(directory: Path) -> AsyncIterator[Counter]:
         uploads.append(await receive(request, directory, LIMIT, pace))
         return json_response({"size": uploads[-1].size})
 
-    front = Front(RouteTable([Route("POST", "/", handler, "public", 0)]), None, SystemClock())  # type: ignore[arg-type]
+    front = Front(RouteTable([Route("POST", "/", handler, Access.PUBLIC, 0)]), None, None, SystemClock())  # type: ignore[arg-type]
     server = listen_module.http_server(front, front.express)
     listening = await asyncio.get_running_loop().create_server(server, sock=listen_module.bind("127.0.0.1", 0))
     yield Counter(listening.sockets[0].getsockname()[1], directory, uploads)
