@@ -49,7 +49,7 @@ class WorkspacesApi:
         return json_response(_for_client(request, renamed, _STRICT_ITEM))
 
     async def drop(self, request: Request) -> StreamResponse:
-        """Drop a workspace: `confirmation` is yes or its name, or `hard_delete_confirmation` is yes."""
+        """Drop a workspace: `confirmation` or `hard_delete_confirmation` is yes, its name, or missing."""
         params = await request.fields()
         confirmation = params.get("hard_delete_confirmation") or params.get("confirmation")
         await self._control.drop(request.who, request.captures["which"], confirmation)

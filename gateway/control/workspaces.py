@@ -81,19 +81,19 @@ class WorkspaceControl:
         Args:
             principal: the account.
             which: id or name.
-            confirmation: "yes", or the workspace's name.
+            confirmation: "yes", or the workspace's name; "" from clients that asked their user, and send nothing.
 
         Raises:
             Forbidden: only the account may.
             NotFound: see `one`.
-            InvalidRequest: it is not confirmed.
+            InvalidRequest: it is something else that is confirmed.
             Conflict: it is the first one, which holds the account's own token.
         """
         _check_account(principal, "delete")
         found = await self._find(principal, which)
-        if confirmation.strip().lower() not in _YES and confirmation != found.name:
+        if confirmation and confirmation.lower() not in _YES and confirmation != found.name:
             raise InvalidRequest(
-                f'All that is in workspace "{found.name}" will be deleted: confirm it with confirmation={found.name}'
+                f'All that is in workspace "{found.name}" would be deleted: confirm that with confirmation={found.name}'
             )
         async with self._store.change() as change:
             await change.drop_workspace(found.id)

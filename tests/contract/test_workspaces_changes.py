@@ -162,6 +162,7 @@ def test_there_is_one_account_and_it_is_a_member_of_everything(gateway, user, sp
         ("?confirmation=yes", b""),
         ("", b"confirmation={name}"),
         ("", b"hard_delete_confirmation=yes"),
+        ("", b""),  # the command lines ask their user, and send nothing
     ],
 )
 def test_a_workspace_is_dropped_with_all_that_is_in_it(gateway, user, space, query, body):
@@ -170,7 +171,7 @@ def test_a_workspace_is_dropped_with_all_that_is_in_it(gateway, user, space, que
     gateway.post_events("events", [{"id": 1, "text": "a"}], wait="true", token=token)
     assert database(space["id"]) in databases(gateway)
 
-    unconfirmed = gateway.request("DELETE", path, token=user)
+    unconfirmed = gateway.request("DELETE", f"{path}?confirmation=no", token=user)
     dropped = gateway.request("DELETE", path + query, body.replace(b"{name}", space["name"].encode()), token=user)
 
     assert unconfirmed.status == 400
