@@ -15,6 +15,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from gateway import __version__
+from gateway.commands import EXIT_FAILED, complain, say
 from gateway.config import (
     DEFAULTS,
     SPECS,
@@ -39,7 +40,6 @@ from gateway.telemetry.logs import LoggingOptions, configure, get_logger
 
 _logger = get_logger(__name__)
 
-_EXIT_FAILED: Final = 1
 _EXIT_CONFIGURATION: Final = 2
 
 # A shorter one is not looked for in the log: it would be found inside of words.
@@ -72,6 +72,17 @@ _ENGINE_SETTINGS: Final = (
 )
 
 
+_CATALOG_SETTINGS: Final = ("data_dir", "database_url", "secret")
+
+# Name, what it does, its arguments.
+_WORKSPACE_ACTIONS: Final = (
+    ("ls", "List the workspaces with their limits.", ()),
+    ("create", "Make a workspace, and show its admin token.", ("NAME", "LIMIT=N")),
+    ("drop", "Drop a workspace with all that is in it, for good: its name, twice.", ("NAME", "NAME-AGAIN")),
+    ("limit", "Set limits of a workspace; `LIMIT=` for none of its own. What is there stays.", ("NAME", "LIMIT=N")),
+)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -82,11 +93,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(options)
     except ConfigurationError as error:
-        _complain("the settings are wrong:\n" + "\n".join(f"  {problem}" for problem in error.problems))
+        complain("the settings are wrong:\n" + "\n".join(f"  {problem}" for problem in error.problems))
         return _EXIT_CONFIGURATION
     except BrokenPipeError:  # whoever read our output has seen enough
         sys.stderr.close()
-        return _EXIT_FAILED
+        return EXIT_FAILED
 
 
 def _serve(options: Mapping[str, str]) -> int:
@@ -101,10 +112,10 @@ def _serve_all(settings: Settings) -> int:
 
     _configure_logs(settings, role="supervisor")
     try:
-        return asyncio.run(supervise(settings, _say))
+        return asyncio.run(supervise(settings, say))
     except (DirectoryTaken, PortTaken, OSError) as error:
-        _complain(str(error))
-        return _EXIT_FAILED
+        complain(str(error))
+        return EXIT_FAILED
 
 
 def _serve_alone(settings: Settings) -> int:
@@ -117,8 +128,8 @@ def _serve_alone(settings: Settings) -> int:
             settings = with_secret(replace(settings, port=held.getsockname()[1]))
             return _run_worker(settings, WorkerIdentity(clickhouse_url=clickhouse_address(settings)))
     except (DirectoryTaken, PortTaken, OSError) as error:
-        _complain(str(error))
-        return _EXIT_FAILED
+        complain(str(error))
+        return EXIT_FAILED
 
 
 def _worker(options: Mapping[str, str]) -> int:
@@ -134,8 +145,8 @@ def _worker(options: Mapping[str, str]) -> int:
     try:
         identity = standalone(settings)
     except OSError as error:
-        _complain(str(error))
-        return _EXIT_FAILED
+        complain(str(error))
+        return EXIT_FAILED
     return _run_job_worker(settings, identity)
 
 
@@ -149,8 +160,8 @@ def _child(name: str) -> int:
         _load("gateway.worker" if name.startswith("jobs") else "gateway.server")
     line = sys.stdin.buffer.readline()
     if not line:
-        _complain("this command is started by the supervisor, which tells it what to do: use `sluice serve`")
-        return _EXIT_FAILED
+        complain("this command is started by the supervisor, which tells it what to do: use `sluice serve`")
+        return EXIT_FAILED
     orders = Orders.decode(line)
     if orders.identity is not None:
         run = _run_job_worker if orders.identity.role == "jobs" else _run_worker
@@ -205,7 +216,7 @@ def _guarded(run: Callable[[], int]) -> int:
         return run()
     except Exception:
         _logger.exception("process.failed")
-        return _EXIT_FAILED
+        return EXIT_FAILED
 
 
 def _engine(options: Mapping[str, str]) -> int:
@@ -235,7 +246,7 @@ def _run_engine(settings: Settings, *, is_supervised: bool) -> int:
         memory_bytes_max=settings.engine_memory_bytes_max,
         exit_when_stdin_closes=is_supervised,
     )
-    ready = say_ready if is_supervised else lambda port: _say(f"The engine answers at {options.host}:{port}\n")
+    ready = say_ready if is_supervised else lambda port: say(f"The engine answers at {options.host}:{port}\n")
     return _guarded(lambda: run(options, ready))
 
 
@@ -243,55 +254,12 @@ def _check_config(options: Mapping[str, str]) -> int:
     """Print the settings as TOML that could be read back, but for the secrets."""
     loaded = load(options)
     lines = [f"{as_toml(loaded.settings, name):<60}  # {loaded.sources[name]}" for name in SPECS]
-    _say("\n".join(lines) + "\n")
+    say("\n".join(lines) + "\n")
     return 0
 
 
-def _log_inspect(options: Mapping[str, str]) -> int:
-    """Print what is in each log."""
-    return _report(Path(options["directory"]), with_segments=True)
-
-
-def _log_verify(options: Mapping[str, str]) -> int:
-    """Print whether each log can be read whole."""
-    return _report(Path(options["directory"]), with_segments=False)
-
-
-def _report(directory: Path, *, with_segments: bool) -> int:
-    """Print a report on the log in `directory`, or on all logs of a data directory; return the exit code."""
-    from gateway.wal import UnknownFormat, inspect  # noqa: PLC0415
-
-    directories = sorted((directory / "log").glob("worker-*")) or [directory]
-    status = 0
-    for log in directories:
-        try:
-            report = inspect(log)
-        except (OSError, UnknownFormat) as error:
-            _complain(f"{log}: {error.strerror if isinstance(error, OSError) else error}")
-            status = _EXIT_FAILED
-            continue
-        if not report.segments and not (log / "lock").exists():
-            _complain(f"{log}: is neither a data directory nor the log of a worker")
-            status = _EXIT_FAILED
-            continue
-        status = max(status, report.exit_status)
-        frames = sum(segment.frames for segment in report.segments)
-        verdict = f"{len(report.damage)} damaged places" if report.damage else "whole"
-        _say(f"{log}: {verdict}, {len(report.segments)} segments, {frames} frames, synced to {report.synced}\n")
-        for segment in report.segments if with_segments else ():
-            _say(
-                f"  segment {segment.segment}: {segment.bytes} bytes, {segment.frames} frames, "
-                f"{segment.payload_bytes} bytes of payload, {segment.tail_bytes} bytes behind the last frame\n"
-            )
-        for damage in report.damage:
-            _say(
-                f"  damage in segment {damage.segment}, offset {damage.offset}, {damage.length} bytes: {damage.what}\n"
-            )
-    return status
-
-
 def _version(_options: Mapping[str, str]) -> int:
-    _say(f"sluice {__version__}\n")
+    say(f"sluice {__version__}\n")
     return 0
 
 
@@ -310,15 +278,6 @@ def _configure_logs(settings: Settings, *secrets: str, **bound: str | int) -> No
     )
 
 
-def _say(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
-
-
-def _complain(text: str) -> None:
-    sys.stderr.write(f"sluice: {text}\n")
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sluice",
@@ -332,6 +291,13 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "worker", _worker, "Do jobs: imports, deletes, copies. As many as you like.", WORKER_SETTINGS)
     _add(commands, "engine", _engine, "Run the embedded engine alone, for workers elsewhere.", _ENGINE_SETTINGS)
     _add(commands, "check-config", _check_config, "Show the settings that would be used, secrets hidden.", SPECS)
+    _add_log(commands)
+    _add_workspace(commands)
+    _add(commands, "version", _version, "Show the version.", ())
+    return parser
+
+
+def _add_log(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     log = commands.add_parser("log", help="Look into the write-ahead log; changes nothing.", allow_abbrev=False)
     actions = log.add_subparsers(required=True, metavar="ACTION")
     for name, run, text in (
@@ -341,8 +307,40 @@ def _parser() -> argparse.ArgumentParser:
         action = actions.add_parser(name, help=text, description=text, allow_abbrev=False)
         action.add_argument("directory", metavar="DIR", help="a data directory, or the log of one worker")
         action.set_defaults(run=run)
-    _add(commands, "version", _version, "Show the version.", ())
-    return parser
+
+
+def _log_inspect(options: Mapping[str, str]) -> int:
+    """Print what is in each log."""
+    from gateway.commands.log import log_report  # noqa: PLC0415
+
+    return log_report(Path(options["directory"]), with_segments=True)
+
+
+def _log_verify(options: Mapping[str, str]) -> int:
+    """Print whether each log can be read whole."""
+    from gateway.commands.log import log_report  # noqa: PLC0415
+
+    return log_report(Path(options["directory"]), with_segments=False)
+
+
+def _add_workspace(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    workspace = commands.add_parser(
+        "workspace", help="Workspaces and their limits, beside a gateway that runs or not.", allow_abbrev=False
+    )
+    actions = workspace.add_subparsers(required=True, metavar="ACTION")
+    for name, text, arguments in _WORKSPACE_ACTIONS:
+        action = _add(actions, name, _workspace, text, _CATALOG_SETTINGS)
+        action.usage = " ".join([f"sluice workspace {name} [options]", *arguments])
+        for what in arguments:
+            several = what == "LIMIT=N"
+            action.add_argument(what, nargs="*" if several else None, default=[] if several else None)
+        action.set_defaults(action=name)
+
+
+def _workspace(options: Mapping[str, str]) -> int:
+    from gateway.commands.workspace import run  # noqa: PLC0415
+
+    return run(options)
 
 
 def _add(
@@ -351,8 +349,8 @@ def _add(
     run: Callable[[Mapping[str, str]], int],
     text: str,
     settings: Sequence[str] | Mapping[str, object],
-) -> None:
-    """Add a command with the options of `settings`."""
+) -> argparse.ArgumentParser:
+    """Add a command with the options of `settings`; return it."""
     command = commands.add_parser(
         name,
         usage=f"sluice {name} [options]" if settings else None,
@@ -382,6 +380,7 @@ def _add(
             nargs="?" if is_switch else None,
             const="on" if is_switch else None,
         )
+    return command
 
 
 _METAVARS: Final = {

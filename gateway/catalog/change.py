@@ -14,7 +14,7 @@ from typing import Final
 
 from sqlalchemy import select
 
-from gateway.catalog import rows, tables
+from gateway.catalog import quotas, rows, tables
 from gateway.catalog.models import BuiltinToken, Datasource, Definition, Origin, Token, Workspace
 from gateway.catalog.names import NameTaken, check_name, check_token_name
 from gateway.catalog.pipe_changes import PipeChanges
@@ -80,6 +80,18 @@ class Change(PipeChanges, VariableChanges):
         await self._update(tables.workspaces, rows.row_of_workspace(renamed))
         return renamed
 
+    async def limit_workspace(self, workspace_id: str, limits: Mapping[str, int | None]) -> Workspace:
+        """Set some limits of a workspace, None for none; the caller has checked their names. What there is, stays.
+
+        Raises:
+            NotFound: there is no such workspace.
+        """
+        workspace = rows.workspace_of(await self._row(tables.workspaces, workspace_id, "Workspace"))
+        new = {name: value for name, value in {**workspace.limits, **limits}.items() if value is not None}
+        limited = replace(workspace, limits=new)
+        await self._update(tables.workspaces, rows.row_of_workspace(limited))
+        return limited
+
     async def drop_workspace(self, workspace_id: str) -> None:
         """Forget a workspace and all that is in it.
 
@@ -109,9 +121,11 @@ class Change(PipeChanges, VariableChanges):
             NotFound: there is no such workspace.
             InvalidRequest: the name is not one.
             NameTaken: something in the workspace has that name.
+            QuotaReached: the workspace has as many as it may have.
         """
         await self._row(tables.workspaces, workspace_id, "Workspace")
         await self._check_resource_name(workspace_id, definition.name)
+        await self._check_quota(workspace_id, quotas.DATASOURCES, tables.datasources)
         datasource = Datasource(
             id=datasource_id or ids.datasource_id(),
             workspace_id=workspace_id,
@@ -246,9 +260,11 @@ class Change(PipeChanges, VariableChanges):
             NotFound: there is no such workspace.
             InvalidRequest: the name is empty, or too long.
             NameTaken: a token of the workspace has that name.
+            QuotaReached: the workspace has as many as it may have.
         """
         await self._row(tables.workspaces, workspace_id, "Workspace")
         await self._check_token_name(workspace_id, name)
+        await self._check_quota(workspace_id, quotas.TOKENS, tables.tokens, tables.tokens.c.origin_type != _BY_US.type)
         return await self._insert_token(workspace_id, name, scopes, origin=origin, description=description)
 
     async def update_token(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from gateway.catalog import rows, tables
+from gateway.catalog import quotas, rows, tables
 from gateway.catalog.models import Copy, Node, Pipe
 from gateway.catalog.record import Record
 from gateway.core import ids
@@ -25,9 +25,11 @@ class PipeChanges(Record):
             NotFound: there is no such workspace.
             InvalidRequest: the name is not one.
             NameTaken: something in the workspace has that name.
+            QuotaReached: the workspace has as many as it may have.
         """
         await self._row(tables.workspaces, workspace_id, "Workspace")
         await self._check_resource_name(workspace_id, name, "Pipe")
+        await self._check_quota(workspace_id, quotas.PIPES, tables.pipes)
         pipe = Pipe(
             id=ids.datasource_id(),
             workspace_id=workspace_id,

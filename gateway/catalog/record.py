@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from sqlalchemy import Row, Select, Table, delete, insert, select, update
+from sqlalchemy import ColumnElement, Row, Select, Table, delete, func, insert, select, update
 
-from gateway.catalog import tables
+from gateway.catalog import rows, tables
 from gateway.catalog.database import Transaction
 from gateway.catalog.names import NameTaken, check_name, check_text
+from gateway.catalog.quotas import check_quota
 from gateway.core.errors import NotFound
 
 
@@ -26,6 +27,19 @@ class Record:
             query = select(table.c.id).where(table.c.workspace_id == workspace_id, table.c.name == name)
             if await self._find(query) is not None:
                 raise NameTaken(f'{what} "{name}" already exists')
+
+    async def _check_quota(self, workspace_id: str, quota: str, table: Table, *more: ColumnElement[bool]) -> None:
+        """Return if the workspace may have one more row in `table`, of those that also meet `more`.
+
+        Raises:
+            NotFound: there is no such workspace.
+            QuotaReached: it may not.
+        """
+        limits = rows.workspace_of(await self._row(tables.workspaces, workspace_id, "Workspace")).limits
+        if quota in limits:
+            query = select(func.count()).select_from(table).where(table.c.workspace_id == workspace_id, *more)
+            found = await self._find(query)
+            check_quota(limits, quota, 0 if found is None else int(found[0]))
 
     async def _row(self, table: Table, resource_id: str, what: str) -> Row[Any]:
         row = await self._find(select(table).where(table.c.id == resource_id))

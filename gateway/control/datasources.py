@@ -9,6 +9,7 @@ from typing import Any, Final
 from gateway.auth.principal import Principal
 from gateway.auth.scopes import Action, forbidden
 from gateway.catalog import Catalog, CatalogStore, Datasource, Definition, Workspace
+from gateway.catalog.quotas import DATASOURCES, check_quota
 from gateway.clickhouse.client import Client
 from gateway.control.describe import Statistics, described, detail, list_item
 from gateway.control.tables import Tables
@@ -90,7 +91,7 @@ class DatasourceControl:
         Raises:
             InvalidRequest: the name is not one, or a column cannot be filled, or ClickHouse refuses it and says why.
             Conflict: the name is taken.
-            Forbidden: the principal may not create.
+            Forbidden: the principal may not create, or the workspace has as many as it may have.
             Unavailable: ClickHouse or the metadata database does not answer.
         """
         principal.require(Action.DATASOURCE_CREATE)
@@ -101,6 +102,7 @@ class DatasourceControl:
         workspace = self.workspace(principal)
         if self._catalog.snapshot.datasource(workspace.id, name) is not None:
             raise Conflict(f'Data Source "{name}" already exists')
+        check_quota(workspace.limits, DATASOURCES, len(self._catalog.snapshot.datasources_of(workspace.id)))
         new_id = datasource_id()
         await self.tables.create(workspace, new_id, name, wanted)
         definition = Definition(

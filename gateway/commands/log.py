@@ -1,0 +1,35 @@
+"""Log: `sluice log`, which looks into the write-ahead log and changes nothing."""
+
+from pathlib import Path
+
+from gateway.commands import EXIT_FAILED, complain, say
+from gateway.wal import UnknownFormat, inspect
+
+
+def log_report(directory: Path, *, with_segments: bool) -> int:
+    """Print a report on the log in `directory`, or on all logs of a data directory; return the exit code."""
+    directories = sorted((directory / "log").glob("worker-*")) or [directory]
+    status = 0
+    for log in directories:
+        try:
+            report = inspect(log)
+        except (OSError, UnknownFormat) as error:
+            complain(f"{log}: {error.strerror if isinstance(error, OSError) else error}")
+            status = EXIT_FAILED
+            continue
+        if not report.segments and not (log / "lock").exists():
+            complain(f"{log}: is neither a data directory nor the log of a worker")
+            status = EXIT_FAILED
+            continue
+        status = max(status, report.exit_status)
+        frames = sum(segment.frames for segment in report.segments)
+        verdict = f"{len(report.damage)} damaged places" if report.damage else "whole"
+        say(f"{log}: {verdict}, {len(report.segments)} segments, {frames} frames, synced to {report.synced}\n")
+        for segment in report.segments if with_segments else ():
+            say(
+                f"  segment {segment.segment}: {segment.bytes} bytes, {segment.frames} frames, "
+                f"{segment.payload_bytes} bytes of payload, {segment.tail_bytes} bytes behind the last frame\n"
+            )
+        for damage in report.damage:
+            say(f"  damage in segment {damage.segment}, offset {damage.offset}, {damage.length} bytes: {damage.what}\n")
+    return status

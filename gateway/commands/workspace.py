@@ -1,0 +1,114 @@
+"""Workspace: `sluice workspace`, on the metadata database. A gateway that runs hears of it within a second.
+
+What a dropped workspace leaves in ClickHouse, the job worker drops within a minute.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gateway.auth.token import mint
+from gateway.bootstrap import database_url
+from gateway.catalog import BuiltinToken, CatalogStore, Workspace
+from gateway.catalog.quotas import QUOTAS
+from gateway.commands import EXIT_FAILED, complain, say
+from gateway.config import ConfigurationError, Settings, load, with_secret
+from gateway.core.clock import SystemClock
+from gateway.core.errors import GatewayError, InvalidRequest, NotFound
+
+
+def run(options: Mapping[str, Any]) -> int:
+    """Do what `options` say: the `action`, its arguments, and settings; return the exit code."""
+    settings = load(options).settings
+    kind, _, path = database_url(settings).partition(":///")
+    if kind.startswith("sqlite") and not Path(path).exists():
+        complain(f"{path}: there is no such file: start `sluice serve` first, or say --data-dir")
+        return EXIT_FAILED
+    try:
+        return asyncio.run(_run(settings, options))
+    except (GatewayError, OSError) as error:
+        complain(str(error))
+        return EXIT_FAILED
+
+
+async def _run(settings: Settings, options: Mapping[str, Any]) -> int:
+    store = await CatalogStore.open(database_url(settings), SystemClock())
+    try:
+        match options["action"]:
+            case "ls":
+                await _list(store)
+            case "create":
+                await _create(store, with_secret(settings), options["NAME"], _limits(options["LIMIT=N"]))
+            case "drop":
+                await _drop(store, options["NAME"], options["NAME-AGAIN"])
+            case "limit":
+                await _limit(store, options["NAME"], _limits(options["LIMIT=N"]))
+    finally:
+        await store.aclose()
+    return 0
+
+
+async def _list(store: CatalogStore) -> None:
+    for each in await store.list_workspaces():
+        made = datetime.fromtimestamp(each.created_at, UTC).strftime("%Y-%m-%d %H:%M")
+        count = len(await store.list_datasources(each.id))
+        say(f"{each.name}\n  {each.id}, since {made}, database {each.database}, data sources: {count}\n")
+        say(f"  limits: {_shown(each)}\n")
+
+
+async def _create(store: CatalogStore, settings: Settings, name: str, limits: Mapping[str, int | None]) -> None:
+    async with store.change() as change:
+        made = await change.create_workspace(name)
+        await change.limit_workspace(made.id, limits)
+        token = next(each for each in await change.tokens_of(made.id) if each.builtin is BuiltinToken.WORKSPACE_ADMIN)
+    say(f"{made.name}\n  {made.id}\n  {mint(settings.secret.encode(), made.id, token.id)}\n")
+
+
+async def _drop(store: CatalogStore, which: str, confirmation: str) -> None:
+    found = await _found(store, which)
+    if confirmation != found.name:
+        raise InvalidRequest(f'"{confirmation}" is not the name of that workspace: nothing was dropped')
+    async with store.change() as change:
+        await change.drop_workspace(found.id)
+    say(f"{found.name} is dropped\n")
+
+
+async def _limit(store: CatalogStore, which: str, limits: Mapping[str, int | None]) -> None:
+    found = await _found(store, which)
+    async with store.change() as change:
+        limited = await change.limit_workspace(found.id, limits)
+    say(f"{limited.name}\n  limits: {_shown(limited)}\n")
+
+
+async def _found(store: CatalogStore, which: str) -> Workspace:
+    for each in await store.list_workspaces():
+        if which in (each.name, each.id):
+            return each
+    raise NotFound(f'Workspace "{which}" does not exist')
+
+
+def _limits(texts: Sequence[str]) -> dict[str, int | None]:
+    """Return limits as a person writes them, `name=number`, or `name=` for none of its own.
+
+    Raises:
+        ConfigurationError: one is none.
+    """
+    found: dict[str, int | None] = {}
+    problems = []
+    for text in texts:
+        name, equals, number = text.partition("=")
+        if not equals or name not in QUOTAS:
+            problems.append(f"{text}: write it as LIMIT=N, where LIMIT is one of {', '.join(QUOTAS)}")
+        elif number and not (number.isascii() and number.isdigit()):
+            problems.append(f'{name}: "{number}" is not a whole number')
+        else:
+            found[name] = int(number) if number else None
+    if problems:
+        raise ConfigurationError(*problems)
+    return found
+
+
+def _shown(workspace: Workspace) -> str:
+    return " ".join(f"{name}={value}" for name, value in sorted(workspace.limits.items())) or "none of its own"

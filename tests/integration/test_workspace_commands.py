@@ -1,0 +1,107 @@
+"""`sluice workspace`, beside a gateway that runs: what it says, and that quotas hold."""
+
+import pytest
+
+from gateway.cli import main
+from tests.support.gateway import Gateway, shared_gateway, show_gateway_log
+from tests.support.waiting import until
+
+__all__ = ["shared_gateway", "show_gateway_log"]
+
+SCHEMA = "id UInt32 `json:$.id`"
+
+
+@pytest.fixture
+def command(gateway: Gateway, capsys):
+    """Runs a command; returns its exit code, and what it said or complained."""
+
+    def run(*arguments: str) -> tuple[int, str]:
+        code = main(["workspace", *arguments, "--data-dir", str(gateway.data_dir)])
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return run
+
+
+def test_a_workspace_made_beside_a_running_gateway_is_there_with_a_token_that_works(gateway, command):
+    name = gateway.new_name("tenant")
+
+    code, said = command("create", name, "datasources_max=2")
+
+    assert code == 0
+    shown, workspace_id, token = said.split()
+    assert shown == name
+    assert gateway.get("/v0/workspace", token=token).json["id"] == workspace_id
+    assert f"{name}\n  {workspace_id}, since " in command("ls")[1]
+    assert "limits: datasources_max=2\n" in command("ls")[1]
+
+
+def test_quotas_hold_and_can_be_raised_and_taken_away(gateway, command):
+    name = gateway.new_name("tenant")
+    token = command("create", name, "datasources_max=1", "tokens_max=1", "pipes_max=0")[1].split()[-1]
+
+    def make(kind: str, what: str, **more: str) -> tuple[int, str]:
+        answer = gateway.post(f"/v0/{kind}", token=token, name=what, **more)
+        return answer.status, answer.text
+
+    def datasource(what: str) -> tuple[int, str]:
+        return make("datasources", what, schema=SCHEMA)
+
+    assert datasource("first")[0] == 200
+    assert datasource("second") == (
+        403,
+        '{"error":"This workspace may have at most 1 data sources, and has 1: delete one, or have the limit raised"}',
+    )
+    assert datasource("first")[0] == 409
+    assert make("tokens", "first", scope="ADMIN")[0] == 200
+    assert make("tokens", "second", scope="ADMIN")[0] == 403
+    assert make("pipes", "reading", sql="SELECT 1 AS a")[0] == 403
+    assert gateway.post_events("first", b'{"id": 1}', token=token).status == 202
+
+    assert command("limit", name, "datasources_max=2", "tokens_max=", "pipes_max=1") == (
+        0,
+        f"{name}\n  limits: datasources_max=2 pipes_max=1\n",
+    )
+
+    assert until(lambda: datasource("second")[0], lambda status: status != 403) == 200
+    assert make("tokens", "second", scope="ADMIN")[0] == 200
+    assert make("pipes", "reading", sql="SELECT 1 AS a")[0] == 200
+    assert gateway.request("DELETE", "/v0/datasources/first", token=token).status == 204
+    assert datasource("third")[0] == 200
+
+
+def test_a_dropped_workspace_is_gone_from_a_running_gateway(gateway, command):
+    name = gateway.new_name("tenant")
+    token = command("create", name)[1].split()[-1]
+    assert gateway.get("/v0/datasources", token=token).status == 200
+
+    assert command("drop", name, "another")[0] == 1
+    assert gateway.get("/v0/datasources", token=token).status == 200
+    assert command("drop", name, name) == (0, f"{name} is dropped\n")
+
+    until(lambda: gateway.get("/v0/datasources", token=token).status, lambda status: status == 403)
+
+
+@pytest.mark.parametrize(
+    "arguments, code, complaint",
+    [
+        (("create", "1bad"), 1, "must start with a letter"),
+        (("create", "Tinybird_Local_Testing"), 1, "already exists"),
+        (("drop", "Tinybird_Local_Testing", "Tinybird_Local_Testing"), 1, "can not be deleted"),
+        (("drop", "nobody", "nobody"), 1, 'Workspace "nobody" does not exist'),
+        (("limit", "nobody", "tokens_max=1"), 1, 'Workspace "nobody" does not exist'),
+        (("limit", "nobody", "rows=1"), 2, "where LIMIT is one of datasources_max, pipes_max, tokens_max"),
+        (("limit", "nobody", "tokens_max=-1", "pipes_max=x"), 2, 'pipes_max: "x" is not a whole number'),
+        (("limit", "nobody", "tokens_max"), 2, "write it as LIMIT=N"),
+    ],
+)
+def test_what_cannot_be_done_is_said(command, arguments, code, complaint):
+    found, said = command(*arguments)
+
+    assert (found, complaint in said) == (code, True), said
+
+
+def test_where_no_gateway_has_run_nothing_is_made(tmp_path, capsys):
+    assert main(["workspace", "ls", "--data-dir", str(tmp_path)]) == 1
+    assert "start `sluice serve` first" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
