@@ -38,6 +38,7 @@ def run_worker(settings: Settings, identity: WorkerIdentity) -> int:
     keep_freed()
     if settings.pin_workers:
         keep_to_one_cpu(identity.index)
+    pa.set_memory_pool(pa.system_memory_pool())  # see `keep_freed`
     pa.array([1])
     return uvloop.run(_serve(settings, identity, SystemClock()))
 
