@@ -63,13 +63,17 @@ class EventsApi:
         datasource = self._control.known(principal, name, Action.DATASOURCE_APPEND) or await self._find(principal, name)
         if datasource is not None:
             request.admit("datasource", datasource.id)
-        body = await request.body()
-        request.charge(0, len(body))
-        if verify and not body:
-            return Response(body=b"{}", content_type=JSON, headers={_VERIFY: verify})
-        if datasource is None:
-            datasource = await self._auto_create.create(principal, name, body, whole=whole)
-        receipt = await self._ingestor.submit(datasource, body, whole=whole, wait=wait, import_id=request.id)
+        if datasource is not None and request.is_large and not (verify or whole):
+            pieces = request.pieces()
+            receipt = await self._ingestor.submit_pieces(datasource, pieces, wait=wait, import_id=request.id)
+        else:
+            body = await request.body()
+            request.charge(0, len(body))
+            if verify and not body:
+                return Response(body=b"{}", content_type=JSON, headers={_VERIFY: verify})
+            if datasource is None:
+                datasource = await self._auto_create.create(principal, name, body, whole=whole)
+            receipt = await self._ingestor.submit(datasource, body, whole=whole, wait=wait, import_id=request.id)
         request.charge(receipt.rows + receipt.quarantined, 0)
         tally.accepted(self._label(datasource.id), receipt.rows + receipt.quarantined)
         response = Response(

@@ -42,6 +42,8 @@ class Fitted:
         quarantined: rows that did not fit.
         quarantine_columns: these rows, columns × rows in the order of `Fitter.quarantine_schema`; [] if there are none.
         unreadable: of the quarantined rows, those that were not read at all.
+        understood: at least one line is a JSON object, whether it can be stored or not; see `lines`.
+        complaint: what was wrong with the first line that was not understood; "" if there is none.
     """
 
     groups: list[Group]
@@ -49,6 +51,8 @@ class Fitted:
     quarantined: int = 0
     quarantine_columns: list[list[Any]] = field(default_factory=list)
     unreadable: int = 0
+    understood: bool = True
+    complaint: str = ""
 
 
 class Fitter:
@@ -86,17 +90,32 @@ class Fitter:
         """
         return self._fit(split(body), body, now, import_id)
 
-    def fit_part(self, part: bytes, now: float, import_id: str) -> Fitted:
-        """Fit whole lines of a larger body; as `fit_ndjson`, but lines of which none can be read are quarantined."""
-        return self._fit(split(part), part, now, import_id, is_part=True)
+    def fit_part(self, part: bytes, now: float, import_id: str, *, has_begin: bool = True) -> Fitted:
+        """Fit whole lines of a larger body; as `fit_ndjson`, but lines of which none can be read are quarantined.
+
+        Args:
+            part: the lines.
+            now: see `fit_ndjson`.
+            import_id: see `fit_ndjson`.
+            has_begin: it is the first part.
+        """
+        return self._fit(split(part, has_begin=has_begin), part, now, import_id, is_part=True)
 
     def fit_json(self, body: bytes, now: float, import_id: str) -> Fitted:
         """Fit a body that is one JSON object, or an array of them. Otherwise as `fit_ndjson`."""
         return self._fit(split_json(body), body, now, import_id)
 
-    def _fit(self, lines: list[bytes], body: bytes, now: float, import_id: str, *, is_part: bool = False) -> Fitted:
-        if len(lines) * len(self._feeds) > CELLS_MAX:
+    def check_size(self, rows: int) -> None:
+        """Refuse a body of so many rows.
+
+        Raises:
+            TooLarge: it has too many cells.
+        """
+        if rows * len(self._feeds) > CELLS_MAX:
             raise TooLarge(f"The body has more than {CELLS_MAX // len(self._feeds)} rows; send fewer at once")
+
+    def _fit(self, lines: list[bytes], body: bytes, now: float, import_id: str, *, is_part: bool = False) -> Fitted:
+        self.check_size(len(lines))
         is_plain = is_utf8(body) and (len(body) <= LINE_BYTES_MAX or max(map(len, lines)) <= LINE_BYTES_MAX)
         if is_plain:
             try:
@@ -132,8 +151,9 @@ class Fitter:
         if exact.rows:
             rows = [row for _number, row in exact.rows]
             fast.append(_Slice([number for number, _row in exact.rows], list(zip(*rows, strict=True))))
-        elif not (done or exact.understood or is_part):
-            raise InvalidRequest(exact.complaint or "The body is empty: send at least one JSON object")
+        understood = bool(done) or exact.understood
+        if not (understood or is_part):
+            raise not_understood(exact.complaint)
         columns, count = _merged(fast, len(self._feeds))
         return Fitted(
             self._grouper.groups(columns, now),
@@ -141,6 +161,8 @@ class Fitter:
             len(exact.quarantined),
             self.quarantine.columns(exact.quarantined, now, import_id) if exact.quarantined else [],
             exact.unreadable,
+            understood,
+            exact.complaint,
         )
 
     def _decodable(self, lines: list[bytes], is_plain: bool) -> list[tuple[int, Any]]:
@@ -203,6 +225,11 @@ class Fitter:
         if not reasons and any(self._grouper.empty_rows([[value] for value in row])):
             return row, [RECORD], [NO_VALUE]
         return row, names, reasons
+
+
+def not_understood(complaint: str) -> InvalidRequest:
+    """Return the refusal of a body of which nothing is a JSON object; `complaint` is that of its first line."""
+    return InvalidRequest(complaint or "The body is empty: send at least one JSON object")
 
 
 @dataclass(slots=True)

@@ -40,19 +40,25 @@ class Unreadable:
     understood: bool
 
 
-def split(body: bytes) -> list[bytes]:
-    """Return the lines of `body`, those of blanks included.
+def split(body: bytes, *, has_begin: bool = True) -> list[bytes]:
+    """Return the lines of `body`, those of blanks included; without `has_begin` it is not the begin of what was sent.
 
     Raises:
         TooLarge: there are more than `LINES_MAX`.
     """
-    body = body.removeprefix(_BOM)
+    if has_begin:
+        body = body.removeprefix(_BOM)
     if len(body) > LINES_MAX and body.count(b"\n") > LINES_MAX:
-        raise TooLarge(f"The body has more than {LINES_MAX} lines; send fewer at once")
+        raise too_many_lines()
     lines = body.split(b"\n")
     if len(lines) > 1 and not lines[-1]:
         lines.pop()
     return lines
+
+
+def too_many_lines() -> TooLarge:
+    """Return the refusal of a body of more than `LINES_MAX` lines."""
+    return TooLarge(f"The body has more than {LINES_MAX} lines; send fewer at once")
 
 
 def split_json(body: bytes) -> list[bytes]:

@@ -6,7 +6,8 @@ given when that is durable; or, if the client wants to wait, when it is in Click
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -18,15 +19,12 @@ from gateway.buffer.layout import Layout
 from gateway.buffer.options import BufferFull
 from gateway.buffer.records import Item
 from gateway.core.clock import Clock
-from gateway.ingest.fit import CELLS_MAX, Fitted, Fitter
-from gateway.ingest.lines import LINES_MAX
+from gateway.ingest.fit import Fitted, Fitter
+from gateway.ingest.intake import PART_BYTES, Intake
 from gateway.schema.columns import Schema
 
 # Compiled plans kept; more data sources than this in use at once are compiled again now and then (about 1 ms each).
 _PLANS_MAX: Final = 4096
-# A larger body is fitted in pieces of whole lines, and others have their turn in between. The objects a piece is read
-# into stay in the processor's cache, and are gone before the next.
-_PIECE_BYTES: Final = 256 * 1024
 
 
 class Destination(Protocol):
@@ -80,11 +78,6 @@ class _Plan:
             self.layouts[omitted] = found
         return found
 
-    def take(self, fit: Callable[[bytes, float, str], Fitted], body: bytes, now: float, import_id: str) -> "_Kept":
-        """Return what became of `body`."""
-        fitted = fit(body, now, import_id)
-        return _Kept(self.items(fitted), fitted.rows, fitted.quarantined, fitted.unreadable)
-
     def items(self, fitted: Fitted) -> list[tuple[Layout, Item]]:
         items = []
         for group in fitted.groups:
@@ -96,37 +89,28 @@ class _Plan:
         return items
 
 
-@dataclass(slots=True)
 class _Kept:
-    """What became of a body: its rows as they are logged, and how many."""
+    """What became of a body so far: its rows as they are logged, and how many."""
 
-    items: list[tuple[Layout, Item]]
-    rows: int
-    quarantined: int
-    unreadable: int  # of those quarantined
+    __slots__ = ("_plan", "items", "quarantined", "rows")
 
-    def add(self, more: "_Kept") -> None:
-        self.items += more.items
-        self.rows += more.rows
-        self.quarantined += more.quarantined
-        self.unreadable += more.unreadable
+    def __init__(self, plan: _Plan, fitted: Fitted | None = None) -> None:
+        self._plan = plan
+        self.items: list[tuple[Layout, Item]] = []
+        self.rows = 0
+        self.quarantined = 0
+        self.add(fitted)
+
+    def add(self, fitted: Fitted | None) -> None:
+        if fitted is not None:
+            self.items += self._plan.items(fitted)
+            self.rows += fitted.rows
+            self.quarantined += fitted.quarantined
 
 
-async def _in_pieces(plan: _Plan, body: bytes, now: float, import_id: str, clock: Clock) -> _Kept:
-    """Return what became of a large body of NDJSON; the same as of the body whole."""
-    lines = body.count(b"\n") + 1
-    if lines > LINES_MAX or lines * len(plan.fitter.columns) > CELLS_MAX:
-        return await asyncio.to_thread(plan.take, plan.fitter.fit_ndjson, body, now, import_id)  # says what is too much
-    kept = _Kept([], 0, 0, 0)
-    at = 0
-    while at < len(body):
-        end = body.find(b"\n", at + _PIECE_BYTES) + 1 or len(body)
-        kept.add(plan.take(plan.fitter.fit_part, body[at:end], now, import_id))
-        at = end
-        await clock.sleep(0)
-    if kept.unreadable == kept.rows + kept.quarantined:
-        return await asyncio.to_thread(plan.take, plan.fitter.fit_ndjson, body, now, import_id)  # refused as a whole
-    return kept
+async def _cut(body: bytes) -> AsyncIterator[bytes]:
+    for at in range(0, len(body), PART_BYTES):
+        yield body[at : at + PART_BYTES]
 
 
 def quarantine_refused(destination: Destination, row: pa.Table, reason: str, now: float) -> list[tuple[Layout, Item]]:
@@ -178,15 +162,41 @@ class Ingestor:
             InvalidRequest: nothing in the body could be read; nothing was kept.
             BufferFull, LogFull, LogPoisoned: no room, for longer than a request may be held; nothing was kept.
         """
+        if not whole and len(body) > PART_BYTES:
+            return await self.submit_pieces(destination, _cut(body), wait=wait, import_id=import_id)
         plan = self._plan(destination)
-        now = self._clock.now()
-        if len(body) <= _PIECE_BYTES:
-            fit = plan.fitter.fit_json if whole else plan.fitter.fit_ndjson
-            kept = plan.take(fit, body, now, import_id)
-        elif whole:
-            kept = await asyncio.to_thread(plan.take, plan.fitter.fit_json, body, now, import_id)
+        fit = plan.fitter.fit_json if whole else plan.fitter.fit_ndjson
+        if len(body) <= PART_BYTES:
+            kept = _Kept(plan, fit(body, self._clock.now(), import_id))
         else:
-            kept = await _in_pieces(plan, body, now, import_id, self._clock)
+            kept = await asyncio.to_thread(lambda: _Kept(plan, fit(body, self._clock.now(), import_id)))
+        return await self._keep(kept, wait=wait)
+
+    async def submit_pieces(
+        self, destination: Destination, pieces: AsyncIterator[bytes], *, wait: bool, import_id: str
+    ) -> Receipt:
+        """Fit the events of a body while it arrives, and keep them when all of it is there; otherwise as `submit`.
+
+        Args:
+            destination: see `submit`.
+            pieces: of the body, NDJSON in UTF-8; cut anywhere. What it raises is raised, and nothing was kept.
+            wait: see `submit`.
+            import_id: see `submit`.
+
+        Raises:
+            TooLarge: there are too many rows; nothing was kept.
+        """
+        plan = self._plan(destination)
+        kept = _Kept(plan)
+        intake = Intake(plan.fitter, self._clock.now(), import_id)
+        async with aclosing(pieces):  # type: ignore[type-var]
+            async for piece in pieces:
+                kept.add(intake.take(piece))
+                await self._clock.sleep(0)  # others have their turn
+        kept.add(intake.finish())
+        return await self._keep(kept, wait=wait)
+
+    async def _keep(self, kept: _Kept, *, wait: bool) -> Receipt:
         commit = Commit(asyncio.get_running_loop().create_future()) if wait else None
         # Shielded: if the client goes away, the rows still join their batch when the log has them.
         await asyncio.shield(await self._append(kept.items, commit))

@@ -13,9 +13,9 @@ from aiohttp.web import BaseRequest, ContentCoding, Response, StreamResponse
 from gateway.admission import Admission, Ticket
 from gateway.auth.principal import Principal
 from gateway.core.errors import InvalidRequest
-from gateway.web.body import decoder, read_body
+from gateway.web.body import decoder, in_pieces, may_come_in_pieces, read_body
 from gateway.web.errors import rate_headers
-from gateway.web.express import Shortcut
+from gateway.web.express import BODY_BYTES_MAX, Shortcut
 from gateway.web.forwarded import Proxies
 from gateway.web.target import Params, parse_form
 
@@ -92,6 +92,23 @@ class Request:
             TooLarge, InvalidRequest: see `read_body`.
         """
         return await read_body(self.raw, self.body_bytes_max)
+
+    @property
+    def is_large(self) -> bool:
+        """May the body be too large to be had whole at little cost, and be had in pieces?"""
+        length = self.raw.content_length
+        is_small = length is not None and length <= BODY_BYTES_MAX and "Content-Encoding" not in self.raw.headers
+        return not is_small and may_come_in_pieces(self.raw)
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield the body, decompressed, piece by piece as it arrives, and charge it.
+
+        Raises:
+            TooLarge, InvalidRequest: see `in_pieces`.
+        """
+        async for piece in in_pieces(self.raw, self.body_bytes_max):
+            self.charge(0, len(piece))
+            yield piece
 
     def decoder(self) -> Callable[[bytes, int], bytes]:
         """Return what undoes the body's Content-Encoding: bytes as sent, and the most they may become → the body.

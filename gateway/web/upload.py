@@ -22,9 +22,10 @@ from aiohttp.web import BaseRequest
 from gateway.core.errors import InvalidRequest, TooLarge
 from gateway.core.pace import Pace
 from gateway.core.spool import HELD_BYTES_MAX, PART, Spool
-from gateway.web.body import say_continue, too_large
+from gateway.web.body import say_continue
 from gateway.web.request import Request
 from gateway.web.target import Params, parse_form
+from gateway.web.unfold import too_large
 
 T = TypeVar("T")
 
