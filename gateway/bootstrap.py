@@ -16,10 +16,12 @@ from gateway.api.imports import ImportsApi
 from gateway.api.jobs import JobsApi
 from gateway.api.ops import OpsApi, Readiness
 from gateway.api.pipe_changes import PipeChangesApi
+from gateway.api.pipe_docs import PipeDocsApi
 from gateway.api.pipes import PipesApi
 from gateway.api.quarantine import QuarantineApi
 from gateway.api.routes import Apis, table
 from gateway.api.sql import SqlApi
+from gateway.api.sql_tools import SqlToolsApi
 from gateway.api.tokens import TokensApi
 from gateway.api.variables import VariablesApi
 from gateway.api.workspaces import WorkspacesApi
@@ -57,6 +59,7 @@ from gateway.control.quarantine import QuarantineControl
 from gateway.control.rows import RowControl
 from gateway.control.service import Copied, JobsLog, ServiceTables, StorageLog
 from gateway.control.sources import SourceControl
+from gateway.control.sql_tools import SqlTools
 from gateway.control.tokens import TokenControl
 from gateway.control.variables import VariableControl
 from gateway.control.workspaces import WorkspaceControl
@@ -184,7 +187,9 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
         QuarantineApi(QuarantineControl(control, catalog, client, jobs)),
         PipesApi(pipes),
         PipeChangesApi(pipes, PipeChanges(pipes, store, clock)),
+        PipeDocsApi(pipes),
         SqlApi(service.sources, QueryService(client, _query_limits(settings))),
+        SqlToolsApi(SqlTools(client)),
         TokensApi(TokenControl(catalog, store, authenticator)),
         JobsApi(JobControl(jobs)),
         VariablesApi(VariableControl(catalog, store, Seal(settings.secret.encode()))),

@@ -14,9 +14,11 @@ from gateway.api.imports import ImportsApi
 from gateway.api.jobs import JobsApi
 from gateway.api.ops import OpsApi
 from gateway.api.pipe_changes import PipeChangesApi
+from gateway.api.pipe_docs import PipeDocsApi
 from gateway.api.pipes import PipesApi
 from gateway.api.quarantine import QuarantineApi
 from gateway.api.sql import SqlApi
+from gateway.api.sql_tools import SqlToolsApi
 from gateway.api.tokens import TokensApi
 from gateway.api.variables import VariablesApi
 from gateway.api.workspaces import WorkspacesApi
@@ -40,7 +42,9 @@ class Apis:
     quarantine: QuarantineApi
     pipes: PipesApi
     pipe_changes: PipeChangesApi
+    pipe_docs: PipeDocsApi
     sql: SqlApi
+    sql_tools: SqlToolsApi
     tokens: TokensApi
     jobs: JobsApi
     variables: VariablesApi
@@ -74,9 +78,16 @@ def routes(apis: Apis, events_body_bytes_max: int) -> list[Route]:
         Route("POST", "/v0/datasources/{name}/quarantine/replay", quarantine.replay, Action.DATASOURCE_ALTER, _SMALL),
         Route("GET", "/v0/dependencies", changes.dependencies, Access.VALID, _SMALL),
         Route("POST", "/v0/analyze", apis.analyze.post, Action.DATASOURCE_CREATE, _DOCUMENT),
+        Route("GET", "/v0/pipes/openapi.json", apis.pipe_docs.openapi, Access.VALID, _SMALL),
+        Route("GET", "/docs", apis.pipe_docs.page, Access.PUBLIC, _SMALL),
+        Route("GET", "/examples/query.http", apis.pipe_docs.example, Access.VALID, _SMALL),
         *_pipes(apis.pipes, apis.pipe_changes),
         Route("GET", "/v0/sql", sql.run, Access.VALID, _SMALL, jwt=True),
         Route("POST", "/v0/sql", sql.run, Access.VALID, _DOCUMENT, jwt=True),
+        Route("GET", "/v0/sql_format", apis.sql_tools.format, Access.VALID, _SMALL),
+        Route("POST", "/v0/sql_format", apis.sql_tools.format, Access.VALID, _DOCUMENT),
+        Route("POST", "/v0/sql_tables", apis.sql_tools.tables, Access.VALID, _DOCUMENT),
+        Route("POST", "/v0/sql_replace", apis.sql_tools.replace, Access.VALID, _DOCUMENT),
         Route("POST", "/v0/tokens", tokens.create, Action.TOKENS, _SMALL),
         Route("GET", "/v0/tokens", tokens.list, Access.VALID, _SMALL),
         Route("GET", "/v0/tokens/{which}", tokens.detail, Access.VALID, _SMALL),

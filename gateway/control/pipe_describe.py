@@ -6,6 +6,7 @@ from typing import Any
 from gateway.catalog import Node, Pipe, Snapshot
 from gateway.control.describe import wire_time
 from gateway.control.pipe_graph import dependencies
+from gateway.control.pipe_sql import parameters
 
 
 def pipe_type(pipe: Pipe) -> str:
@@ -79,7 +80,7 @@ def described_node(snapshot: Snapshot, pipe: Pipe, node: Node, *, with_dependenc
         "node_type": node_type(pipe, node),
         "materialized": node.materialized or None,
         "cluster": None,
-        "params": [],
+        "params": parameters([node]),
         "tags": dict(node.tags),
         "deployment_suffix": "",
         "version": 0,

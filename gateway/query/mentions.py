@@ -3,20 +3,16 @@
 It is the fence that says so, so a name is mentioned here if and only if the same query, run, would resolve it.
 """
 
-from functools import lru_cache
-from typing import Final
+from collections.abc import Iterable
 
-from gateway.query.fence import Resolved, fence
-
-# A few kilobytes each at most; reading one anew takes some milliseconds.
-_KEPT_MAX: Final = 4096
+from gateway.query.fence import fence
+from gateway.query.resolved import Resolved
 
 
-@lru_cache(maxsize=_KEPT_MAX)
-def mentioned(sql: str) -> tuple[str, ...]:
+def mentioned(sql: str, placeholders: Iterable[str] = ()) -> tuple[str, ...]:
     """Return the names of tables in `sql`, one SELECT, as written and each once; a CTE's own name is none.
 
-    Behind IN a bare name may be a column or a table: it is among them.
+    Behind IN a bare name may be a column or a table: it is among them. `placeholders` are those that have a value.
 
     Raises:
         InvalidRequest: the fence does not let it through; see `fence`.
@@ -27,5 +23,5 @@ def mentioned(sql: str) -> tuple[str, ...]:
         names[name] = None
         return Resolved("_", "_")
 
-    fence(sql, look_up)
+    fence(sql, look_up, dict.fromkeys(placeholders, ""))
     return tuple(names)
