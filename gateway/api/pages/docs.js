@@ -99,7 +99,8 @@ function field(parameter) {
   const id = `p_${parameter.name}`;
   const shape = schema.type === "array" ? `list of ${kind(schema.items || {})}` : kind(schema);
   const options = schema.type === "boolean" ? ["true", "false"] : (schema.type === "array" ? null : schema.enum);
-  const hint = schema.default !== undefined ? String(schema.default) : (parameter.example !== undefined ? `for example ${parameter.example}` : "");
+  const example = parameter.example ?? (schema.examples || [])[0] ?? (schema.format === "date" ? "2030-01-31" : undefined);
+  const hint = schema.default !== undefined ? String(schema.default) : (example !== undefined ? `for example ${example}` : "");
   const input = options
     ? make("select", {id}, make("option", {value: ""}, hint && schema.default !== undefined ? `default: ${hint}` : "not sent"), ...options.map((each) => make("option", {value: String(each)}, String(each))))
     : make("input", {id, placeholder: schema.type === "array" ? (hint || "separated by commas") : hint, autocomplete: "off", spellcheck: "false", inputmode: ["integer", "number"].includes(schema.type) ? "decimal" : "text"});
