@@ -16,6 +16,7 @@ from typing import Final
 
 from gateway.schema.lexer import words
 from gateway.templates.closures import Assign, Evaluate
+from gateway.templates.context import after
 from gateway.templates.errors import LimitExceeded, TemplateError
 from gateway.templates.expressions import Compiler
 from gateway.templates.lexer import Piece
@@ -185,9 +186,9 @@ class BlockCompiler:
             value = evaluate(run)
             if isinstance(value, Missing):
                 run.placeholder(value)
-                run.emit(quoted(NO_VALUE))
+                run.write(quoted(NO_VALUE), source)
             else:
-                run.emit(to_sql(value, source))
+                run.write(to_sql(value, source), source)
             return _NEXT
 
         return execute
@@ -335,7 +336,13 @@ def _text(piece: Piece) -> Execute:
     if outside := _SECRET_OUTSIDE.search(text):
         raise TemplateError(f"Unknown function {outside[1]}. Usage: {{{{{outside[1]}('secret_name')}}}}")
 
+    moves: dict[str, str] = {}
+
     def execute(run: Run) -> int:
+        state = run.state
+        if state not in moves:
+            moves[state] = after(state, text)
+        run.state = moves[state]
         run.emit(text)
         return _NEXT
 

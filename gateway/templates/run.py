@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gateway.templates.context import WORDS, placed
 from gateway.templates.errors import LimitExceeded, TemplateError, required
 from gateway.templates.values import Lambda, Missing, kind_of
 
@@ -50,17 +51,18 @@ class Run:
 
     Attributes:
         names: what was sent, scalars as text, and what the template has set, which covers it.
-        out: the SQL so far, in pieces.
+        out: the SQL so far, in pieces, none of them empty; `state` is where it stands (`context.py`).
         bound: secrets to send beside the SQL, by name.
         is_check: nothing was sent, and placeholders stand for it.
     """
 
-    __slots__ = ("bound", "depth", "hints", "is_check", "names", "out", "required", "secrets", "size", "work")
+    __slots__ = ("bound", "depth", "hints", "is_check", "names", "out", "required", "secrets", "size", "state", "work")
 
     def __init__(self, secrets: Mapping[str, str] | None, required_names: list[str], *, is_check: bool) -> None:
         self.names: dict[str, Any] = {}
         self.out: list[str] = []
         self.size = 0
+        self.state = WORDS
         self.work = WORK_MAX
         self.depth = 0
         self.secrets = secrets
@@ -79,8 +81,21 @@ class Run:
         if self.work < 0:
             raise LimitExceeded("The template takes too long to render: it loops too often or works on too much")
 
+    def write(self, text: str, source: str) -> None:
+        """Append the value of the expression `source`, as SQL.
+
+        Raises:
+            TemplateError: it may not stand where the SQL is.
+        """
+        if self.state:
+            text = placed(self.state, text, source)
+        elif text[:1] == "-" and self.out and self.out[-1][-1] == "-":
+            text = " " + text  # two of them would begin a comment
+        if text:
+            self.emit(text)
+
     def emit(self, text: str) -> None:
-        """Append SQL."""
+        """Append SQL, not empty."""
         self.size += len(text)
         if self.size > OUTPUT_CHARS_MAX:
             raise LimitExceeded(f"The template renders to more than {OUTPUT_CHARS_MAX} characters")
