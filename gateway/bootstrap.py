@@ -46,6 +46,7 @@ from gateway.config import (
     uploads_directory,
 )
 from gateway.control.analyze import AnalyzeControl
+from gateway.control.audit import Auditing
 from gateway.control.auto_create import AutoCreate
 from gateway.control.changes import DatasourceChanges
 from gateway.control.databases import Databases
@@ -203,6 +204,7 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
         clock,
         cors=settings.cors,
         proxies=Proxies(settings.trusted_proxies),
+        auditor=Auditing(catalog, ops).note,
     )
     return Worker(store, catalog, client, own, adopted, front, service.writer)
 
@@ -226,6 +228,7 @@ def _service(
     copied: dict[str, Copied] = {
         "datasources_ops_log": writer,
         "block_log": writer,
+        "audit_log": writer,
         "jobs_log": jobs,
         "datasources_storage": storage,
     }

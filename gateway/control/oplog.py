@@ -13,13 +13,13 @@ import pyarrow as pa
 
 from gateway.catalog import Catalog, Datasource, Workspace
 from gateway.clickhouse.errors import ServerError
-from gateway.control.service import JobsLog, ServiceTables, StorageLog
+from gateway.control.service import JobsLog, ServiceTables, StorageLog, milliseconds
 from gateway.core.clock import Clock
 from gateway.core.errors import Unavailable
 from gateway.core.ids import new_uuid
 from gateway.flush.flusher import Inserter
 from gateway.telemetry.logs import get_logger
-from gateway.telemetry.oplog import BlockEntry, Entry, Flushed, Operation, OpsLog
+from gateway.telemetry.oplog import AuditEntry, BlockEntry, Entry, Flushed, Operation, OpsLog
 
 _logger = get_logger(__name__)
 
@@ -29,6 +29,12 @@ EVENTS: Final = "append-hfi"
 _EVERY_SECONDS: Final = 2.0
 _STORAGE_SECONDS: Final = 3600.0
 _ENTRIES_AT_ONCE: Final = 5000
+
+_SOURCES: Final[Mapping[type, str]] = {
+    Operation: "datasources_ops_log",
+    BlockEntry: "block_log",
+    AuditEntry: "audit_log",
+}
 
 
 class OpsLogWriter:
@@ -110,8 +116,7 @@ class OpsLogWriter:
         """Return whether all entries were written; the others are kept. Those of unknown workspaces are let go."""
         sorted_: dict[tuple[str, str], list[Entry]] = defaultdict(list)
         for entry in entries:
-            name = "datasources_ops_log" if isinstance(entry, Operation) else "block_log"
-            sorted_[entry.workspace_id, name].append(entry)
+            sorted_[entry.workspace_id, _SOURCES[type(entry)]].append(entry)
         failed = False
         for (workspace_id, name), some in sorted_.items():
             workspace = self._catalog.snapshot.workspaces.get(workspace_id)
@@ -191,7 +196,26 @@ def _event(datasource: Datasource, sum_: Flushed, now: float) -> Operation:
 
 
 def _row(entry: Entry) -> dict[str, Any]:
-    return _operation_row(entry) if isinstance(entry, Operation) else _block_row(entry)
+    if isinstance(entry, Operation):
+        return _operation_row(entry)
+    return _block_row(entry) if isinstance(entry, BlockEntry) else _audit_row(entry)
+
+
+def _audit_row(entry: AuditEntry) -> dict[str, Any]:
+    result = "ok" if entry.status < 400 else "refused" if entry.status < 500 else "error"
+    return {
+        "timestamp": milliseconds(entry.at or 0),
+        "operation": entry.operation,
+        "resource_type": entry.resource_type,
+        "resource_id": entry.resource_id,
+        "resource_name": entry.resource_name,
+        "result": result,
+        "status_code": entry.status,
+        "error": entry.error or None,
+        "token_id": entry.token_id,
+        "token_name": entry.token_name,
+        "request_id": entry.request_id,
+    }
 
 
 def _operation_row(entry: Operation) -> dict[str, Any]:

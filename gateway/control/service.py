@@ -208,9 +208,9 @@ def _job_row(job: Job) -> dict[str, Any]:
         "request_id": job.request_id or None,
         "pipe_id": job.pipe_id or None,
         "datasource_id": job.datasource_id or None,
-        "created_at": _milliseconds(job.created_at),
-        "started_at": None if job.started_at is None else _milliseconds(job.started_at),
-        "updated_at": _milliseconds(max(job.updated_at, job.started_at or 0.0)),
+        "created_at": milliseconds(job.created_at),
+        "started_at": None if job.started_at is None else milliseconds(job.started_at),
+        "updated_at": milliseconds(max(job.updated_at, job.started_at or 0.0)),
         "job_metadata": msgspec.json.encode(metadata).decode(),
     }
 
@@ -219,6 +219,6 @@ def _plain(value: Any) -> Any:
     return harmless(value) if isinstance(value, str) else value
 
 
-def _milliseconds(moment: float) -> str:
+def milliseconds(moment: float) -> str:
     """Return a moment as the Jobs API shows it, cut to milliseconds; the Z is for servers that are not in UTC."""
     return f"{wire_time(moment)[:-3]}Z"

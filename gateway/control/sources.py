@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway.auth.principal import Principal
-from gateway.auth.scopes import Action, forbidden
+from gateway.auth.scopes import Action
 from gateway.catalog import Catalog, Datasource
 from gateway.clickhouse.errors import ServerError
 from gateway.control.service import Copied, ServiceTables
@@ -77,8 +77,7 @@ class SourceControl:
         table, workspace = service_table(name), self._catalog.snapshot.workspace(principal.workspace_id)
         if table is None or workspace is None:
             return None
-        if not principal.allows(Action.SERVICE_READ):
-            raise forbidden(Action.SERVICE_READ)
+        principal.require(Action.ADMIN if table.is_for_admins else Action.SERVICE_READ)
         return Resolved(workspace.database, table.table, is_final=table.needs_final)
 
     def _resolve(self, principal: Principal, name: str) -> Resolved | None:

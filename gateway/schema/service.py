@@ -19,6 +19,7 @@ DATABASE: Final = "tinybird"
 """As people write it."""
 
 RETENTION_DAYS: Final = 30
+AUDIT_DAYS: Final = 400  # a year, and time to look
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class ServiceTable:
         sorting_key: of the table.
         engine: of the table.
         version: the column that says which of several rows with one key counts; "" if none.
+        is_for_admins: whether reading everything in the workspace is not enough to read this.
+        days: how long rows are kept.
     """
 
     name: str
@@ -40,6 +43,8 @@ class ServiceTable:
     sorting_key: str
     engine: str = "MergeTree"
     version: str = ""
+    is_for_admins: bool = False
+    days: int = RETENTION_DAYS
 
     @property
     def table(self) -> str:
@@ -58,7 +63,7 @@ class ServiceTable:
             "engine": self.engine,
             "engine_partition_key": f"toYYYYMM({self.time})",
             "engine_sorting_key": self.sorting_key,
-            "engine_ttl": f"toDateTime({self.time}) + toIntervalDay({RETENTION_DAYS})",
+            "engine_ttl": f"toDateTime({self.time}) + toIntervalDay({self.days})",
             **({"engine_ver": self.version} if self.version else {}),
         }
         return Datafile(schema, parse_engine(options, schema))
@@ -105,6 +110,16 @@ _TABLES: Final = (
         "timestamp",
         "datasource_id, timestamp, datasource_name",
         "AggregatingMergeTree",
+    ),
+    ServiceTable(  # ours
+        "audit_log",
+        "timestamp DateTime64(3), operation LowCardinality(String), resource_type LowCardinality(String), "
+        "resource_id String, resource_name String, result LowCardinality(String), status_code Int32, "
+        "error Nullable(String), token_id String, token_name String, request_id String",
+        "timestamp",
+        "timestamp, request_id",
+        is_for_admins=True,
+        days=AUDIT_DAYS,
     ),
     ServiceTable(
         "kafka_ops_log",

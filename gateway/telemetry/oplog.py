@@ -109,6 +109,33 @@ class BlockEntry:
     at: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """One request that changed what exists, or was refused because its token may not.
+
+    Attributes:
+        workspace_id: whose log it goes to.
+        operation: method and route, "DELETE /v0/tokens/{which}".
+        status: of the answer.
+        error: the sentence; "" if it went well.
+        token_id, token_name: who asked; a JWT has no id.
+        resource_type, resource_id, resource_name: what was changed; "" where that is not known.
+        at: unix time; None for now.
+    """
+
+    workspace_id: str
+    operation: str
+    status: int
+    token_id: str
+    token_name: str
+    request_id: str
+    resource_type: str = ""
+    resource_id: str = ""
+    resource_name: str = ""
+    error: str = ""
+    at: float | None = None
+
+
 @dataclass(slots=True)
 class Outcome:
     """What `watch` is told while the operation runs; see `Operation`."""
@@ -131,7 +158,7 @@ class Flushed:
     error: str = ""
 
 
-Entry = Operation | BlockEntry
+Entry = Operation | BlockEntry | AuditEntry
 
 
 class OpsLog:
@@ -150,8 +177,13 @@ class OpsLog:
         if isinstance(entry, Operation):
             options = {name: harmless(value) for name, value in entry.options.items()}
             entry = replace(entry, at=at, error=harmless(entry.error), options=options)
-        else:
+        elif isinstance(entry, BlockEntry):
             entry = replace(entry, at=at, error=harmless(entry.error), source=harmless(entry.source))
+        else:
+            entry = replace(entry, at=at, error=harmless(entry.error), resource_name=harmless(entry.resource_name))
+            if entry.error and len(self._entries) >= ENTRIES_MAX // 2:
+                self.forgotten += 1  # whoever is refused over and over pushes nothing else out
+                return
         self._put(entry)
 
     @contextmanager

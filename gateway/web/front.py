@@ -4,10 +4,11 @@ It stands directly on aiohttp's low-level server: one dictionary look-up instead
 for which a one-row event is too short. Every answer, also an error, is JSON with CORS headers and a request id.
 """
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from aiohttp.web import BaseRequest, ContentCoding, Response, StreamResponse
 
@@ -24,7 +25,7 @@ from gateway.web.errors import body_of, headers_of, refusal_body, status_of
 from gateway.web.express import SHORTCUT, Express
 from gateway.web.forwarded import Proxies
 from gateway.web.request import JSON, Request, accepts_gzip
-from gateway.web.target import Target, parse_target
+from gateway.web.target import Params, Target, parse_target
 
 _logger = get_logger(__name__)
 
@@ -37,6 +38,7 @@ _PREFLIGHT: Final = {
 }
 _ALLOWED_HEADERS: Final = "Authorization, Content-Type, Content-Encoding, Accept, X-Requested-With, Idempotency-Key"
 _COMPRESS_BYTES_MIN: Final = 1024
+_ANSWER_BYTES_MAX: Final = 64 * 1024  # of an answer that is looked into for what it is about
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ class Route:
     """One line of the table.
 
     `path` may hold `{name}` for one segment, and `{name}.suffix`. `scope` is what the sender must be able to do at
-    least; a handler that serves one resource checks that resource as well. JWTs get in only where `jwt` is set.
+    least; a handler that serves one resource checks that resource as well. JWTs get in only where `jwt` is set. `audit`
+    is off where a method that is no GET only reads.
     """
 
     method: str
@@ -54,6 +57,33 @@ class Route:
     body_bytes_max: int
     name: str = ""
     jwt: bool = False
+    audit: bool = True
+
+    @property
+    def is_audited(self) -> bool:
+        """Whether it is written down who asked."""
+        return self.audit and self.method != "GET"
+
+
+class Note(Protocol):
+    """What is known of a request that wants to change something, before it is answered."""
+
+    def end(self, said: Callable[[str], str], status: int, error: str, answer: bytes) -> None:
+        """Write it down, if it is worth that.
+
+        Args:
+            said: returns a parameter of query or body, "" if it was not sent, or nobody looked.
+            status: of the answer.
+            error: the sentence, "" if it is none.
+            answer: its body, b"" if it is long.
+        """
+
+
+Auditor = Callable[[Principal, str, str, Mapping[str, str], str], Note | None]
+"""Who asks, method, path of the route, what its `{}` stand for, request id → a note, to be ended with the answer.
+
+None if nothing can be changed there.
+"""
 
 
 class RouteTable:
@@ -94,6 +124,7 @@ class Front:
         *,
         cors: bool = True,
         proxies: Proxies | None = None,
+        auditor: Auditor | None = None,
     ) -> None:
         self._routes = routes
         self._ids = RequestIds()
@@ -104,6 +135,7 @@ class Front:
         )
         self._authenticator = authenticator
         self._admission = admission
+        self._auditor = auditor
         self._clock = clock
         self.express = Express(self._ids, clock, {"Server": "sluice", **self._cors_headers})
 
@@ -115,6 +147,8 @@ class Front:
         name = "unknown"
         response: StreamResponse
         request: Request | None = None
+        note: Note | None = None
+        error_text = ""
         try:
             target = parse_target(raw._message.path)  # noqa: SLF001  `path_qs` would parse and render it again
             methods, captures = self._routes.find(target)
@@ -123,7 +157,11 @@ class Front:
                 response = self._no_route(raw, methods)
             else:
                 name = route.name or route.path
-                principal = await self._admitted(route, _token(raw, target))
+                principal = await self._identified(route, _token(raw, target))
+                if self._auditor is not None and principal is not None and route.is_audited:
+                    note = self._auditor(principal, route.method, route.path, captures, request_id)
+                if principal is not None:
+                    check_access(principal, route.scope, jwt=route.jwt)
                 request = Request(
                     *(raw, request_id, target.params, captures, principal, route.body_bytes_max, self._proxies),
                     common,
@@ -134,9 +172,11 @@ class Front:
                 response = await route.handler(request)
         except GatewayError as error:
             response = self._refusal(error, name, request_id)
+            error_text = str(error)
             common.update(headers_of(error))
-        except ConnectionError:
-            raise  # the client went away while it was answered
+        except (ConnectionError, asyncio.CancelledError):
+            _end(note, request, None, "The client went away before it was answered")
+            raise
         except Exception:
             _logger.exception("request.failed", request_id=request_id, route=name)
             response = Response(
@@ -147,27 +187,26 @@ class Front:
                 raise ConnectionError("The answer broke off: a closed connection says so, a second answer would not")
             response.headers.update(common)
             _compress(raw, response)
+        _end(note, request, response, error_text)
         tally.request_done(name, response.status, self._clock.monotonic() - started)
         if request is not None and request.shortcut is not None:
             raw[SHORTCUT] = request.shortcut
         return response
 
-    async def _admitted(self, route: Route, token: str) -> Principal | None:
+    async def _identified(self, route: Route, token: str) -> Principal | None:
         """Return who shows `token`; None where nobody is asked.
 
         Raises:
-            Unauthenticated, Forbidden: they do not get in.
+            Unauthenticated: it is not valid.
         """
         if route.scope is Access.PUBLIC:
             return None
         try:
-            principal = await self._principal(token)
+            return await self._principal(token)
         except Unauthenticated:
             if route.scope is Access.ANYBODY:
                 return None
             raise
-        check_access(principal, route.scope, jwt=route.jwt)
-        return principal
 
     async def _principal(self, token: str) -> Principal:
         try:
@@ -196,6 +235,15 @@ class Front:
         log = _logger.warning if status >= 500 else _logger.debug
         log("request.refused", request_id=request_id, route=route, status=status, reason=str(error))
         return Response(body=refusal_body(error), status=status, content_type=JSON)
+
+
+def _end(note: Note | None, request: Request | None, response: StreamResponse | None, error: str) -> None:
+    if note is None:
+        return
+    said = (request.said or request.params) if request is not None else Params()
+    body = response.body if isinstance(response, Response) else None
+    answer = body if isinstance(body, bytes) and len(body) <= _ANSWER_BYTES_MAX else b""
+    note.end(said.get, 500 if response is None else response.status, error, answer)
 
 
 def _token(raw: BaseRequest, target: Target) -> str:

@@ -38,6 +38,7 @@ class Request:
     common_headers: dict[str, str]  # of every answer; the front adds them to those that are not yet on their way
     admission: Admission
     ticket: Ticket | None = None  # what was taken from when it was let in
+    said: Params | None = None  # the parameters of query and body, once a handler has read them
     shortcut: Shortcut | None = None  # for others with the same head; the handler sets it if its answer was a success
 
     @property
@@ -150,7 +151,7 @@ class Request:
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             raise InvalidRequest("The body is neither a form nor a JSON object") from None
         several = ((name, value if isinstance(value, list) else [value]) for name, value in found.items())
-        return self.params.with_defaults(Params((name, str(each)) for name, values in several for each in values))
+        return self._said(Params((name, str(each)) for name, values in several for each in values))
 
     async def form(self) -> Params:
         """Return the parameters of the query and of a form body; those of the query win."""
@@ -160,9 +161,13 @@ class Request:
         if not body:
             return self.params
         try:
-            return self.params.with_defaults(Params(parse_form(body.decode())))
+            return self._said(Params(parse_form(body.decode())))
         except UnicodeDecodeError as error:
             raise InvalidRequest("The body is not a form in UTF-8") from error
+
+    def _said(self, found: Params) -> Params:
+        self.said = self.params.with_defaults(found)
+        return self.said
 
 
 def accepts_gzip(raw: BaseRequest) -> bool:
