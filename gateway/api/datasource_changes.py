@@ -132,13 +132,12 @@ class DatasourceChangesApi:
         return json_response(shown)
 
     async def dependencies(self, request: Request) -> StreamResponse:
-        """Say what depends on which data source, on one or on all."""
+        """Say which data sources a change of one reaches, and through which pipes; or what reads each of them."""
         which = request.params.get("datasource")
         if which:
-            names = await self._changes.dependents(request.who, which, Action.DATASOURCE_LIST)
-            found: dict[str, Any] = {name: [] for name in names}
+            found = await self._changes.fed(request.who, which)
         else:
-            found = dict(await self._changes.all_dependents(request.who))
+            found = await self._changes.all_dependents(request.who)
         return json_response({"dependencies": found, "incompatible_datasources": {}})
 
     async def unserved(self, request: Request) -> StreamResponse:

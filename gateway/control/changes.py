@@ -17,7 +17,7 @@ from gateway.auth.scopes import Action, Scope, parse_scope
 from gateway.catalog import Catalog, CatalogStore, Change, Datasource, Workspace
 from gateway.control.datasources import DatasourceControl, check_makeable
 from gateway.control.describe import described
-from gateway.control.pipe_graph import dependents
+from gateway.control.pipe_graph import dependents, fed
 from gateway.core.clock import Clock
 from gateway.core.errors import Conflict, GatewayError, InvalidRequest
 from gateway.schema.alter import Alteration, alter_operations, alteration
@@ -195,6 +195,15 @@ class DatasourceChanges:
             Forbidden, NotFound: see `DatasourceControl.find`.
         """
         return self._dependents(await self._control.find_fresh(principal, which, action))
+
+    async def fed(self, principal: Principal, which: str) -> dict[str, tuple[str, ...]]:
+        """Return the data sources that rows of one reach through materialized views, and the pipes they take.
+
+        Raises:
+            Forbidden, NotFound: see `DatasourceControl.find`.
+        """
+        found = await self._control.find_fresh(principal, which, Action.DATASOURCE_LIST)
+        return fed(self._catalog.snapshot, found)
 
     async def all_dependents(self, principal: Principal) -> dict[str, tuple[str, ...]]:
         """Return the same for every data source that the principal may see, by name."""

@@ -32,12 +32,12 @@ def meaning(snapshot: Snapshot, pipe: Pipe, node: Node | None, name: str) -> Fou
 
 
 def dependencies(snapshot: Snapshot, pipe: Pipe, node: Node) -> list[str]:
-    """Return the names that a node reads and that exist: nodes of its pipe, data sources, pipes, `tinybird.*`."""
-    return [
+    """Return, sorted, the names that a node reads and that exist: nodes of its pipe, sources, pipes, `tinybird.*`."""
+    return sorted(
         name
         for name in names_known(node.sql)
         if meaning(snapshot, pipe, node, name) is not None or service_table(name) is not None
-    ]
+    )
 
 
 def dependents(snapshot: Snapshot, resource: Datasource | Pipe) -> tuple[str, ...]:
@@ -47,6 +47,26 @@ def dependents(snapshot: Snapshot, resource: Datasource | Pipe) -> tuple[str, ..
         for pipe in snapshot.pipes_of(resource.workspace_id)
         if pipe.id != resource.id and _uses(snapshot, pipe, resource)
     )
+
+
+def fed(snapshot: Snapshot, datasource: Datasource) -> dict[str, tuple[str, ...]]:
+    """Return the data sources that rows of `datasource` reach through materialized views, and the pipes they take.
+
+    All of them, also those that are reached through another one; by name.
+    """
+    found: dict[str, dict[str, None]] = {}
+    waiting = [datasource]
+    while waiting:
+        source = waiting.pop()
+        for pipe in snapshot.pipes_of(source.workspace_id):
+            for node in pipe.nodes:
+                target = snapshot.datasources.get(node.materialized)
+                if target is None or target.id == datasource.id or not _reads(snapshot, pipe, node, source):
+                    continue
+                if target.name not in found:
+                    waiting.append(target)
+                found.setdefault(target.name, {})[pipe.name] = None
+    return {name: tuple(pipes) for name, pipes in found.items()}
 
 
 def node_dependents(pipe: Pipe, node: Node) -> tuple[str, ...]:
@@ -99,14 +119,23 @@ def _uses(snapshot: Snapshot, pipe: Pipe, resource: Datasource | Pipe) -> bool:
         return True
     if any(node.materialized == resource.id for node in pipe.nodes):
         return True
-    for node in pipe.nodes:
+    return any(_reads(snapshot, pipe, node, resource, follow=False) for node in pipe.nodes)
+
+
+def _reads(snapshot: Snapshot, pipe: Pipe, node: Node, resource: Datasource | Pipe, *, follow: bool = True) -> bool:
+    """Say whether `node` reads `resource`: by name, or, with `follow`, through other nodes of its pipe."""
+    seen: set[str] = set()
+    waiting = [node]
+    while waiting:
+        reader = waiting.pop()
+        seen.add(reader.id)
         # Reading SQL takes milliseconds; most nodes do not have the name anywhere in their text.
-        if resource.name not in node.sql and resource.id not in node.sql:
-            continue
-        for name in names_known(node.sql):
-            found = meaning(snapshot, pipe, node, name)
-            if found is not None and found.id == resource.id:
+        if resource.name in reader.sql or resource.id in reader.sql:
+            meanings = (meaning(snapshot, pipe, reader, name) for name in names_known(reader.sql))
+            if any(found is not None and found.id == resource.id for found in meanings):
                 return True
+        if follow:
+            waiting += [each for each in _siblings_read(pipe, reader) if each.id not in seen]
     return False
 
 
