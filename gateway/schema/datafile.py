@@ -10,13 +10,21 @@ Source: the wire contract, "`.datasource`"; it restates the parser of the publis
 MATERIALIZED columns, because the API takes them and what we write must be read again.
 """
 
-import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from gateway.schema.columns import Schema, parse_schema
-from gateway.schema.directives import Directive, located, read_directives
+from gateway.schema.directives import (
+    Directive,
+    list_value,
+    located,
+    read_directives,
+    text_value,
+    written_block,
+    written_item,
+    written_value,
+)
 from gateway.schema.engines import Engine, parse_engine
 from gateway.schema.errors import SchemaError
 from gateway.schema.indexes import Index, parse_indexes
@@ -47,8 +55,6 @@ _COMMANDS: Final = (
     | words("TOKEN TAGS ENGINE BACKFILL")
     | {f"ENGINE_{name}" for name in _ENGINE_FIELDS}
 )
-
-_INDENT: Final = "    "
 
 _Parsed = TypeVar("_Parsed")
 
@@ -102,12 +108,12 @@ def parse_datafile(text: str) -> Datafile:
     return Datafile(
         schema,
         _engine(once, schema),
-        description=_text(once.get("DESCRIPTION")),
+        description=text_value(once.get("DESCRIPTION")),
         indexes=_in_block(indexes, lambda block: parse_indexes(block, schema)) if indexes else (),
         tokens=tuple(_token(directive) for directive in directives if directive.name == "TOKEN"),
-        tags=_list(once.get("TAGS")),
-        shared_with=_list(once.get("SHARED_WITH")),
-        forward_query=_text(once.get("FORWARD_QUERY")),
+        tags=list_value(once.get("TAGS")),
+        shared_with=list_value(once.get("SHARED_WITH")),
+        forward_query=text_value(once.get("FORWARD_QUERY")),
         backfill=_backfill(once.get("BACKFILL")),
         connector=tuple((item.name.lower(), item.value) for item in directives if item.name in _CONNECTOR),
         version=once["VERSION"].value if "VERSION" in once else "",
@@ -124,27 +130,31 @@ def render_datafile(datafile: Datafile) -> str:
         SchemaError: a name or value cannot be written on one line.
     """
     lines: list[str] = []
-    lines += _block("DESCRIPTION", datafile.description.splitlines())
-    lines += [f"TOKEN {_quoted(name, is_word=True)} {permission}" for name, permission in datafile.tokens]
-    lines += [f"TAGS {_quoted(', '.join(_item(tag) for tag in datafile.tags))}"] if datafile.tags else []
+    lines += written_block("DESCRIPTION", datafile.description.splitlines())
+    lines += [f"TOKEN {written_value(name, is_word=True)} {permission}" for name, permission in datafile.tokens]
+    lines += [f"TAGS {written_value(', '.join(written_item(tag) for tag in datafile.tags))}"] if datafile.tags else []
     lines += [""] if lines and lines[-1] else []
     columns = [column.sql_schema() for column in datafile.schema.columns]
-    lines += _block("SCHEMA", [*(column + "," for column in columns[:-1]), columns[-1]])
-    lines += _block("INDEXES", [index.datafile_line() for index in datafile.indexes])
-    lines += [f"{key.upper()} {_quoted(value)}" for key, value in datafile.engine.options().items()]
-    lines += [f"{key.upper()} {_quoted(value)}" for key, value in datafile.connector]
+    lines += written_block("SCHEMA", [*(column + "," for column in columns[:-1]), columns[-1]])
+    lines += written_block("INDEXES", [index.datafile_line() for index in datafile.indexes])
+    lines += [f"{key.upper()} {written_value(value)}" for key, value in datafile.engine.options().items()]
+    lines += [f"{key.upper()} {written_value(value)}" for key, value in datafile.connector]
     lines += [f"BACKFILL {datafile.backfill}"] if datafile.backfill else []
     lines += (
-        ["", *_block("SHARED_WITH", [_item(name) for name in datafile.shared_with])] if datafile.shared_with else []
+        ["", *written_block("SHARED_WITH", [written_item(name) for name in datafile.shared_with])]
+        if datafile.shared_with
+        else []
     )
-    lines += ["", *_block("FORWARD_QUERY", datafile.forward_query.splitlines())] if datafile.forward_query else []
+    lines += (
+        ["", *written_block("FORWARD_QUERY", datafile.forward_query.splitlines())] if datafile.forward_query else []
+    )
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def can_write_token(name: str) -> bool:
     """Say whether a TOKEN line can have this name; one with every kind of quote in it cannot be written."""
     try:
-        _quoted(name, is_word=True)
+        written_value(name, is_word=True)
     except SchemaError:
         return False
     return True
@@ -209,46 +219,3 @@ def _backfill(directive: Directive | None) -> str:
     if directive.value.lower() != "skip":
         raise located("BACKFILL takes only the value skip", directive.line)
     return "skip"
-
-
-def _text(directive: Directive | None) -> str:
-    if directive is None:
-        return ""
-    lines = (directive.value if directive.block is None else directive.block).split("\n")
-    return textwrap.dedent("\n".join(line.rstrip() for line in lines)).strip("\n")
-
-
-def _list(directive: Directive | None) -> tuple[str, ...]:
-    if directive is None:
-        return ()
-    text = directive.value if directive.block is None else directive.block
-    items = (item.strip() for item in text.replace("\n", ",").split(","))
-    return tuple(item for item in items if item)
-
-
-def _block(name: str, lines: list[str]) -> list[str]:
-    """Return a block, indented: no line of it can be taken for a command."""
-    if not lines:
-        return []
-    return [f"{name} >", *(_INDENT + line if line.strip() else "" for line in lines), ""]
-
-
-def _item(value: str) -> str:
-    """Return `value`, which must be one entry of a list."""
-    if not value.isprintable() or "," in value or value != value.strip():
-        raise SchemaError(f"'{value[:64]}' cannot be written in a datafile")
-    return value
-
-
-def _quoted(value: str, *, is_word: bool = False) -> str:
-    """Return `value` in the quotes it can be read back from.
-
-    Raises:
-        SchemaError: there are none: it has line breaks, or every kind of quote.
-    """
-    if value.isprintable():
-        for quote in ('"', "'", ""):
-            directive = read_directives(f"TAGS {quote}{value}{quote}", _COMMANDS, "datasource")[0]
-            if directive.words == [value] if is_word else directive.value == value:
-                return quote + value + quote
-    raise SchemaError(f"'{value[:64]}' cannot be written in a datafile")

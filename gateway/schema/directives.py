@@ -11,6 +11,7 @@ Source: the datafile parser of the published CLI, as described in the wire contr
 """
 
 import re
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +20,7 @@ from gateway.schema.errors import SchemaError
 
 DATAFILE_CHARS_MAX: Final = 512 * 1024
 
+_INDENT: Final = "    "
 _WORDS: Final = re.compile(r"\"([^\"]*)\"|'([^']*)'|(\S+)")
 
 
@@ -72,6 +74,55 @@ def read_directives(text: str, commands: frozenset[str], kind: str) -> list[Dire
 def located(reason: str, line: int, position: int = 1, excerpt: str = "") -> SchemaError:
     """Return an error that says where in a datafile the trouble is."""
     return SchemaError(f"{reason} at {line}:{position}", excerpt=excerpt, line=line, position=position)
+
+
+def text_value(directive: Directive | None) -> str:
+    """Return the text of a directive, on its line or in its block, without the indent."""
+    if directive is None:
+        return ""
+    lines = (directive.value if directive.block is None else directive.block).split("\n")
+    return textwrap.dedent("\n".join(line.rstrip() for line in lines)).strip("\n")
+
+
+def list_value(directive: Directive | None) -> tuple[str, ...]:
+    """Return the entries of a directive, between commas or on lines."""
+    if directive is None:
+        return ()
+    text = directive.value if directive.block is None else directive.block
+    items = (item.strip() for item in text.replace("\n", ",").split(","))
+    return tuple(item for item in items if item)
+
+
+def written_block(name: str, lines: list[str]) -> list[str]:
+    """Return a block, indented: no line of it can be taken for a command."""
+    if not lines:
+        return []
+    return [f"{name} >", *(_INDENT + line if line.strip() else "" for line in lines), ""]
+
+
+def written_item(value: str) -> str:
+    """Return `value`, which must be one entry of a list.
+
+    Raises:
+        SchemaError: it cannot be.
+    """
+    if not value.isprintable() or "," in value or value != value.strip():
+        raise SchemaError(f"'{value[:64]}' cannot be written in a datafile")
+    return value
+
+
+def written_value(value: str, *, is_word: bool = False) -> str:
+    """Return `value` in the quotes it can be read back from.
+
+    Raises:
+        SchemaError: there are none: it has line breaks, or every kind of quote.
+    """
+    if value.isprintable():
+        for quote in ('"', "'", ""):
+            directive = next(_directives([f"X {quote}{value}{quote}"], frozenset({"X"}), ""))
+            if directive.words == [value] if is_word else directive.value == value:
+                return quote + value + quote
+    raise SchemaError(f"'{value[:64]}' cannot be written in a datafile")
 
 
 def _directives(lines: list[str], commands: frozenset[str], kind: str) -> Iterator[Directive]:

@@ -11,6 +11,7 @@ from gateway.schema.engines import parse_engine
 from gateway.schema.jsonpath import EACH, parse_jsonpath
 from gateway.schema.lexer import Scanner, decode_string
 from gateway.schema.names import normalize_name, quote_string
+from gateway.schema.pipefile import Pipefile, PipefileNode, parse_pipefile, plain_sql, render_pipefile
 from gateway.schema.quarantine import AFTER, BEFORE, quarantine_columns
 from gateway.schema.types import parse_type
 
@@ -165,6 +166,40 @@ def test_a_datafile_is_read_back(text, description, tokens, tags, forward_query)
     assert (read.tags, read.shared_with) == (tuple(tags), tuple(tags))
     assert read.description.split() == description.split()
     assert read.forward_query.split() == forward_query.split()
+
+
+sql_lines = st.lists(
+    st.sampled_from(["SELECT 1", "  FROM t", "TYPE copy", "NODE x", "%", "{{String(x)}}", "", "   ", "\t-- c # c", "'a  ", "SQL >", "é"]),
+    min_size=1, max_size=6,
+).map(lambda found: plain_sql("\n".join(found)))  # fmt: skip
+node_kinds = st.one_of(
+    st.sampled_from([{}, {"kind": "endpoint"}, {"kind": "endpoint", "cache_seconds": 60}, {"kind": "stream"}]),
+    st.builds(lambda name: {"kind": "materialized", "datasource": name}, words),
+    st.builds(
+        lambda name, mode, cron, flag: {
+            "kind": "copy", "target_datasource": name, "copy_mode": mode, "copy_schedule": cron, "on_demand_compute": flag,
+        },
+        words, st.sampled_from(["append", "replace"]), st.sampled_from(["", "*/5 * * * *"]), st.booleans(),
+    ),
+)  # fmt: skip
+
+
+@BOUNDED
+@given(
+    st.lists(words.map(lambda word: "n_" + word), min_size=1, max_size=4, unique=True),
+    st.lists(sql_lines.filter(bool), min_size=4, max_size=4),
+    node_kinds,
+    st.lists(st.sampled_from(["token", "the token", "it's"]), max_size=2),
+    st.lists(words, max_size=3),
+    st.lists(st.sampled_from(["A pipe", "  of two lines", "NODE y", ""]), max_size=3),
+)
+def test_a_pipe_file_is_read_back(names, queries, kind, tokens, tags, description):
+    text = "\n".join(description).strip("\n").strip()
+    nodes = [PipefileNode(name, sql, description=text) for name, sql in zip(names, queries, strict=False)]
+    nodes[-1] = PipefileNode(names[-1], queries[0], **kind)
+    written = Pipefile(tuple(nodes), description=text, tokens=tuple(tokens), tags=tuple(tags))
+
+    assert parse_pipefile(render_pipefile(written)) == written
 
 
 @BOUNDED
