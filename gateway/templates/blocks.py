@@ -31,6 +31,8 @@ Execute = Callable[[Run], int]
 
 _DEPTH_MAX: Final = 24
 _PIECES_MAX: Final = 20_000
+# Places of the SQL from which a piece of text remembers where it leads to.
+_STATES_MAX: Final = 8
 
 _FORBIDDEN: Final = words("extends include import from autoescape raw module apply block")
 # What may continue which block.
@@ -340,9 +342,12 @@ def _text(piece: Piece) -> Execute:
 
     def execute(run: Run) -> int:
         state = run.state
-        if state not in moves:
-            moves[state] = after(state, text)
-        run.state = moves[state]
+        found = moves.get(state)
+        if found is None:
+            found = after(state, text)
+            if len(moves) < _STATES_MAX:
+                moves[state] = found
+        run.state = found
         run.emit(text)
         return _NEXT
 

@@ -94,6 +94,9 @@ class Missing:
     def __hash__(self) -> int:
         return hash(self.name)
 
+    def __repr__(self) -> str:
+        return repr(NO_VALUE)
+
 
 class Lambda:
     """A function the template wrote; `call` takes its arguments."""
@@ -102,6 +105,9 @@ class Lambda:
 
     def __init__(self, call: Callable[[list[Any]], Any]) -> None:
         self.call = call
+
+    def __repr__(self) -> str:
+        return "function"
 
 
 def quoted(text: str) -> str:

@@ -1,8 +1,12 @@
 """The language: pieces, blocks, what may stand where. Source: templates.md §1, §2, §3, §10."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from gateway.templates import Template, TemplateError, compile_template
+from gateway.templates.expressions import FUNCTIONS
 from gateway.templates.template import _Cache
 from tests.support.templates import NOW, reason, sql
 
@@ -211,3 +215,12 @@ def test_a_rendering_leaves_the_request_and_the_next_rendering_alone():
 
     assert template.render(params, now=NOW).sql == template.render(params, now=NOW).sql == "['a', 'c']1"
     assert params == {"ids": ["a"]}
+
+
+def test_every_function_is_on_its_page():
+    page = (Path(__file__).parents[3] / "docs" / "templates.md").read_text()
+    named = set(re.findall(r"[A-Za-z_]\w*", page))
+    widths = {f"{kind}{width}" for kind in ("Int", "UInt") for width in (16, 32, 64, 128)}
+    synonyms = {"Symbol", "Column", "TABLE", "chr", "ord", "divmod"}
+
+    assert set(FUNCTIONS) - named - widths == synonyms

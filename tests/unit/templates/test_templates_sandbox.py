@@ -95,6 +95,7 @@ def test_set_only_sets(statement):
 
 def test_a_type_and_a_blocked_name_are_no_values():
     assert reason("{% set r = str(isinstance) %}{{r}}").startswith("Required parameter is not defined")
+    assert sql("{% set r = str([lambda: 1, {'k': symbol('a')}]) %}{{r}}") == "'[function, {\\'k\\': \\'\\`a\\`\\'}]'"
     assert reason("{% set r = list(map(eval, ['1'])) %}{{r}}", x="a").endswith("is not a function")
     assert reason("{% set r = list(map(x, ['1'])) %}{{r}}", x="eval").endswith("is not a function")
 
