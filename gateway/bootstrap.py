@@ -11,6 +11,7 @@ from gateway.admission import ROOM_BYTES, Admission, Buckets, parse_limits
 from gateway.api.analyze import AnalyzeApi
 from gateway.api.datasource_changes import DatasourceChangesApi
 from gateway.api.datasources import DatasourcesApi
+from gateway.api.endpoints import EndpointsApi
 from gateway.api.events import EventsApi
 from gateway.api.imports import ImportsApi
 from gateway.api.jobs import JobsApi
@@ -25,6 +26,7 @@ from gateway.api.sql_tools import SqlToolsApi
 from gateway.api.tokens import TokensApi
 from gateway.api.variables import VariablesApi
 from gateway.api.workspaces import WorkspacesApi
+from gateway.assembly import reading, service
 from gateway.auth.seal import Seal
 from gateway.auth.service import Authenticator
 from gateway.buffer.accumulator import BatchLimits
@@ -36,6 +38,7 @@ from gateway.catalog import Catalog, CatalogStore
 from gateway.clickhouse.client import Client, ClientOptions
 from gateway.clickhouse.errors import ServerError
 from gateway.clickhouse.inserter import ClickHouseInserter
+from gateway.clickhouse.reader import HttpReader
 from gateway.config import (
     Settings,
     WorkerIdentity,
@@ -58,8 +61,7 @@ from gateway.control.pipe_changes import PipeChanges
 from gateway.control.pipes import PipeControl
 from gateway.control.quarantine import QuarantineControl
 from gateway.control.rows import RowControl
-from gateway.control.service import Copied, JobsLog, ServiceTables, StorageLog
-from gateway.control.sources import SourceControl
+from gateway.control.service import ServiceTables
 from gateway.control.sql_tools import SqlTools
 from gateway.control.tokens import TokenControl
 from gateway.control.variables import VariableControl
@@ -74,7 +76,6 @@ from gateway.ingest.service import IngestOptions, Ingestor, quarantine_refused
 from gateway.jobs import JobHandler, JobRunner, JobStore, RunnerOptions
 from gateway.outbound.address import parse_allow_list
 from gateway.outbound.fetch import Fetcher, FetchOptions
-from gateway.query.service import QueryLimits, QueryService
 from gateway.telemetry.logs import get_logger
 from gateway.telemetry.oplog import OpsLog
 from gateway.wal import LogOptions
@@ -104,6 +105,7 @@ class Worker:
     adopted: list[Lane]
     front: Front
     oplog: OpsLogWriter
+    reader: HttpReader
 
 
 @dataclass(slots=True)
@@ -130,7 +132,8 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
     ops = OpsLog(clock)
     runner = _runner(settings, identity, jobs, _handlers(settings, catalog, store, client, clock, ops), clock)
     await runner.take_over()
-    service = _service(ops, store, catalog, client, clock)
+    seal = Seal(settings.secret.encode())
+    read = reading(settings, ops, store, catalog, client, seal, clock)
     inserter = WatchedInserter(
         ClickHouseInserter(client, lambda *which: _locate(catalog, *which), JSON_SETTINGS, store.was_dropped),
         ops,
@@ -189,11 +192,12 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
         PipesApi(pipes),
         PipeChangesApi(pipes, PipeChanges(pipes, store, clock)),
         PipeDocsApi(pipes),
-        SqlApi(service.sources, QueryService(client, _query_limits(settings))),
+        SqlApi(read.control, read.reads),
         SqlToolsApi(SqlTools(client)),
+        EndpointsApi(read.control, read.reads),
         TokensApi(TokenControl(catalog, store, authenticator)),
         JobsApi(JobControl(jobs)),
-        VariablesApi(VariableControl(catalog, store, Seal(settings.secret.encode()))),
+        VariablesApi(VariableControl(catalog, store, seal)),
         WorkspacesApi(WorkspaceControl(catalog, store, authenticator, Databases(client, store, clock), clock)),
         OpsApi(authenticator, lambda: readiness(own, catalog), settings.tokens_endpoint),
     )
@@ -206,33 +210,7 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
         proxies=Proxies(settings.trusted_proxies),
         auditor=Auditing(catalog, ops).note,
     )
-    return Worker(store, catalog, client, own, adopted, front, service.writer)
-
-
-@dataclass(frozen=True, slots=True)
-class _Service:
-    """The service data sources: who writes them, and who finds them in a query."""
-
-    writer: OpsLogWriter
-    sources: SourceControl
-
-
-def _service(
-    ops: OpsLog, store: CatalogStore, catalog: Catalog, client: Client, clock: Clock, *, follows: bool = False
-) -> _Service:
-    """Return what writes and finds them; with `follows` also what nobody asks for is written: for the past."""
-    tables = ServiceTables(client)
-    jobs = JobsLog(store.database, catalog, tables, clock)
-    storage = StorageLog(client, catalog, tables, clock)
-    writer = OpsLogWriter(ops, catalog, tables, clock, *((jobs, storage) if follows else ()))
-    copied: dict[str, Copied] = {
-        "datasources_ops_log": writer,
-        "block_log": writer,
-        "audit_log": writer,
-        "jobs_log": jobs,
-        "datasources_storage": storage,
-    }
-    return _Service(writer, SourceControl(catalog, tables, copied))
+    return Worker(store, catalog, client, own, adopted, front, read.service.writer, read.reader)
 
 
 async def build_jobs(settings: Settings, identity: WorkerIdentity, clock: Clock) -> JobWorker:
@@ -245,8 +223,8 @@ async def build_jobs(settings: Settings, identity: WorkerIdentity, clock: Clock)
     jobs = JobStore(store.database, clock)
     ops = OpsLog(clock)
     runner = _runner(settings, identity, jobs, _handlers(settings, catalog, store, client, clock, ops), clock)
-    service = _service(ops, store, catalog, client, clock, follows=True)
-    return JobWorker(store, catalog, client, runner, service.writer, Databases(client, store, clock))
+    made = service(ops, store, catalog, ServiceTables(client), clock, follows=True)
+    return JobWorker(store, catalog, client, runner, made.writer, Databases(client, store, clock))
 
 
 def _handlers(
@@ -294,7 +272,7 @@ def _runner(
 
 async def _opened(settings: Settings, identity: WorkerIdentity, clock: Clock) -> tuple[CatalogStore, Catalog, Client]:
     store = await CatalogStore.open(database_url(settings), clock)
-    catalog = Catalog(store, clock)
+    catalog = Catalog(store, clock, mark=store.mark)
     await catalog.start()
     return store, catalog, Client(ClientOptions(identity.clickhouse_url or settings.clickhouse_url))
 
@@ -365,10 +343,6 @@ def _admission(settings: Settings, identity: WorkerIdentity, catalog: Catalog, c
 def _limits_of(catalog: Catalog, workspace_id: str) -> Mapping[str, int]:
     found = catalog.snapshot.workspaces.get(workspace_id)
     return found.limits if found else {}
-
-
-def _query_limits(settings: Settings) -> QueryLimits:
-    return QueryLimits(seconds_max=settings.query_seconds_max, result_bytes_max=settings.query_result_bytes_max)
 
 
 def _log_options(settings: Settings) -> LogOptions:

@@ -82,6 +82,7 @@ async def _serve(settings: Settings, identity: WorkerIdentity, clock: Clock) -> 
         await lane.buffer.aclose()
     await worker.catalog.aclose()
     await worker.client.aclose()
+    await worker.reader.aclose()
     await worker.store.aclose()
     left = sum(worker.lane.buffer.pending_rows.values())
     _logger.info("worker.stopped", pending_rows=left)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from gateway.api.analyze import AnalyzeApi
 from gateway.api.datasource_changes import DatasourceChangesApi
 from gateway.api.datasources import DatasourcesApi
+from gateway.api.endpoints import FORMATS, EndpointsApi
 from gateway.api.events import EventsApi
 from gateway.api.imports import ImportsApi
 from gateway.api.jobs import JobsApi
@@ -45,6 +46,7 @@ class Apis:
     pipe_docs: PipeDocsApi
     sql: SqlApi
     sql_tools: SqlToolsApi
+    endpoints: EndpointsApi
     tokens: TokensApi
     jobs: JobsApi
     variables: VariablesApi
@@ -81,6 +83,7 @@ def routes(apis: Apis, events_body_bytes_max: int) -> list[Route]:
         Route("GET", "/v0/pipes/openapi.json", apis.pipe_docs.openapi, Access.VALID, _SMALL),
         Route("GET", "/docs", apis.pipe_docs.page, Access.PUBLIC, _SMALL),
         Route("GET", "/examples/query.http", apis.pipe_docs.example, Access.VALID, _SMALL),
+        *_endpoints(apis.endpoints),
         *_pipes(apis.pipes, apis.pipe_changes),
         Route("GET", "/v0/sql", sql.run, Access.VALID, _SMALL, jwt=True),
         Route("POST", "/v0/sql", sql.run, Access.VALID, _DOCUMENT, jwt=True),
@@ -110,6 +113,20 @@ def routes(apis: Apis, events_body_bytes_max: int) -> list[Route]:
         Route("GET", "/metrics", ops.metrics, Access.PUBLIC, _SMALL),
         Route("GET", "/version", ops.version, Access.PUBLIC, _SMALL),
         Route("GET", "/tokens", ops.tokens, Access.PUBLIC, _SMALL),
+    ]
+
+
+def _endpoints(api: EndpointsApi) -> list[Route]:
+    """Return the routes of endpoints; they go before those that would take the extension for a part of the name."""
+    one = "/v0/pipes/{name}"
+    return [
+        *(
+            Route(method, f"{one}.{extension}", api.call(extension), Action.PIPE_READ, size, jwt=True)
+            for extension in FORMATS
+            for method, size in (("GET", _SMALL), ("POST", _DOCUMENT))
+        ),
+        Route("GET", f"{one}/explain", api.explain, Action.PIPE_READ, _SMALL),
+        Route("GET", f"{one}/nodes/{{node}}/explain", api.explain, Action.PIPE_READ, _SMALL),
     ]
 
 

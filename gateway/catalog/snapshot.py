@@ -9,7 +9,7 @@ database does not answer, the last snapshot stays in use: it is old, not wrong, 
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
@@ -162,10 +162,25 @@ class CatalogOptions:
 class Catalog:
     """The present snapshot. Owns it, and alone replaces it."""
 
-    def __init__(self, source: ChangeSource, clock: Clock, options: CatalogOptions | None = None) -> None:
-        """Keep what `source` says; nothing is loaded before `start`."""
+    def __init__(
+        self,
+        source: ChangeSource,
+        clock: Clock,
+        options: CatalogOptions | None = None,
+        mark: Callable[[], bytes | None] = lambda: None,
+    ) -> None:
+        """Keep what `source` says; nothing is loaded before `start`.
+
+        Args:
+            source: where changes come from.
+            clock: for the pace of the checks.
+            options: see there.
+            mark: returns what is another as soon as something changed; None if that cannot be told.
+        """
         self._source = source
         self._clock = clock
+        self._mark = mark
+        self._marked: bytes | None = None
         self._options = options or CatalogOptions()
         self._snapshot = Snapshot()
         self._is_closed = False
@@ -226,6 +241,23 @@ class Catalog:
                 await self._check()
             if self._failure is not None:
                 raise Unavailable(self._failure)
+
+    async def refresh_if_told(self, *, ask: bool) -> None:
+        """Return as `refresh` does, without asking the database when it is known that nothing changed.
+
+        Args:
+            ask: where nobody tells of changes, ask; else the snapshot is as fresh as polling keeps it.
+
+        Raises:
+            Unavailable: see `refresh`.
+        """
+        mark = self._mark()
+        if mark is None:
+            if ask:
+                await self.refresh()
+        elif mark != self._marked:
+            await self.refresh()
+            self._marked = mark
 
     async def aclose(self) -> None:
         """Ask the database no more; `run` ends at its next turn. Safe twice."""

@@ -2,16 +2,21 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-from sqlalchemy import Select, Table, select
+from sqlalchemy import Select, Table, make_url, select
 
 from gateway.catalog import rows, tables
 from gateway.catalog.change import Change
 from gateway.catalog.database import Database, Transaction
 from gateway.catalog.models import BuiltinToken, Datasource, Pipe, Token, Variable, Workspace
+from gateway.catalog.news import News
 from gateway.catalog.snapshot import Changes, Gone, Snapshot
 from gateway.core.clock import Clock
+from gateway.telemetry.logs import get_logger
+
+_logger = get_logger(__name__)
 
 # The workspace clients of a local installation expect to find.
 FIRST_WORKSPACE: Final = "Tinybird_Local_Testing"
@@ -23,10 +28,11 @@ _Changed = TypeVar("_Changed", Workspace, Datasource, Pipe, Variable, Token, Gon
 class CatalogStore:
     """The record of what exists, in the database. Owns its connections."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, news: News | None = None) -> None:
         """Use `open`."""
         self._database = database
         self._clock = clock
+        self._news = news
 
     @classmethod
     async def open(cls, url: str, clock: Clock) -> Self:
@@ -42,7 +48,7 @@ class CatalogStore:
             IncompatibleCatalog: the tables are of another layout.
             Unavailable: the database does not answer.
         """
-        store = cls(Database(url, clock), clock)
+        store = cls(Database(url, clock), clock, _news_of(url))
         try:
             await store._database.prepare()
             if not await store._has_first_workspace():
@@ -67,6 +73,15 @@ class CatalogStore:
         """
         async with self._database.writing() as (transaction, version):
             yield Change(transaction, version, self._clock.now())
+        if self._news is not None:
+            self._news.tell()
+
+    def mark(self) -> bytes | None:
+        """Return what is another as soon as the record changed; None if it may change without our being told.
+
+        SQLite is changed by processes of this node only, which tell each other; a server by other nodes too.
+        """
+        return None if self._news is None else self._news.mark()
 
     async def version(self) -> int:
         """Return how many changes there have been."""
@@ -149,6 +164,9 @@ class CatalogStore:
     async def aclose(self) -> None:
         """Close the connections. Safe twice."""
         await self._database.aclose()
+        if self._news is not None:
+            self._news.close()
+            self._news = None
 
     async def _has_first_workspace(self) -> bool:
         query = select(tables.tokens).where(tables.tokens.c.builtin == BuiltinToken.USER)
@@ -160,6 +178,17 @@ class CatalogStore:
     async def _all(self, query: Select[Any], model_of: Callable[[Any], _Model]) -> list[_Model]:
         async with self._database.reading() as transaction:
             return await transaction.each(query, model_of)
+
+
+def _news_of(url: str) -> News | None:
+    parsed = make_url(url)
+    if not parsed.drivername.startswith("sqlite") or not parsed.database or parsed.database == ":memory:":
+        return None
+    try:
+        return News(Path(f"{parsed.database}-news"))
+    except OSError as error:
+        _logger.warning("catalog.no_news", reason=str(error))  # readers ask the database instead
+        return None
 
 
 async def _version(transaction: Transaction) -> int:

@@ -6,7 +6,7 @@ is down.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -33,12 +33,20 @@ class ClientOptions:
     connect_seconds_max: float = 5.0
     answer_seconds_max: float = 120.0
 
+    def credentials(self) -> dict[str, str]:
+        """Return the headers that say who we are; what stands in the URL wins."""
+        parts = urlsplit(self.url)
+        return {
+            "X-ClickHouse-User": unquote(parts.username or self.user),
+            "X-ClickHouse-Key": unquote(parts.password or self.password),
+        }
+
 
 class Client:
     """See the module. Safe to use from many tasks of one loop."""
 
     def __init__(self, options: ClientOptions) -> None:
-        self._options = options
+        self.options = options
         self._driver: AsyncClient | None = None
         self._making = asyncio.Lock()
 
@@ -82,19 +90,6 @@ class Client:
             result = await driver.query(sql, parameters=dict(parameters or {}))
             return [tuple(row) for row in result.result_rows]
 
-    async def stream(self, sql: str, settings: Mapping[str, str | int], query_id: str) -> AsyncIterator[bytes]:
-        """Yield the answer of a query, as the server formats it.
-
-        Raises:
-            ServerError: refused, or no answer, or broken off.
-        """
-        async with _Translated():
-            driver = await self._get()
-            context = await driver.raw_stream(sql, settings={**settings, "query_id": query_id})
-            with context as chunks:
-                async for chunk in chunks:
-                    yield chunk
-
     async def aclose(self) -> None:
         """Let go of the connections. Safe twice."""
         driver, self._driver = self._driver, None
@@ -109,7 +104,7 @@ class Client:
         return self._driver
 
     async def _make(self) -> AsyncClient:
-        options = self._options
+        options = self.options
         parts = urlsplit(options.url)
         return await create_async_client(
             interface=parts.scheme or "http",

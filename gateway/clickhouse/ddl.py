@@ -31,6 +31,20 @@ def create_table(database: str, table: str, wanted: Datafile, dedup_window: int)
     return f"CREATE TABLE IF NOT EXISTS {_place(database, table)} ({inside}) {engine}"
 
 
+def create_view(database: str, source: str, target: str, view: str) -> str:
+    """Return the statement that makes a view by which rows inserted into `source` become rows of `target`.
+
+    Args:
+        database: of both tables.
+        source: the table.
+        target: the table.
+        view: a SELECT of ours, in which `{source}` stands for the table; see `schema.service`.
+    """
+    query = view.replace("{source}", _place(database, source))
+    name = _place(database, f"{target}_view")
+    return f"CREATE MATERIALIZED VIEW IF NOT EXISTS {name} TO {_place(database, target)} AS {query}"
+
+
 def drop_table(database: str, table: str) -> str:
     """Return the statement that drops a table, at once."""
     return f"DROP TABLE IF EXISTS {_place(database, table)} SYNC"

@@ -21,7 +21,12 @@ class ServerError(Exception):
         """Return the driver's `error` in our words: the server's sentence alone, and its code."""
         text = str(error)
         code = getattr(error, "code", None)
-        if not isinstance(code, int):
+        return cls.told(text, code if isinstance(code, int) else None)
+
+    @classmethod
+    def told(cls, text: str, code: int | None) -> "ServerError":
+        """Return the error the server told of in `text`: its sentence alone, and its code, perhaps from there."""
+        if code is None:
             found = _CODE.search(text)
             code = int(found.group(1)) if found else None
         return cls(_AFTER.sub("", _BEFORE.sub("", text))[:_MESSAGE_LENGTH_MAX], code)

@@ -7,8 +7,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from gateway.admission.limits import NAMES as RATES
 from gateway.auth.token import mint
 from gateway.bootstrap import database_url
 from gateway.catalog import BuiltinToken, CatalogStore, Workspace
@@ -17,6 +18,10 @@ from gateway.commands import EXIT_FAILED, complain, say
 from gateway.config import ConfigurationError, Settings, load, with_secret
 from gateway.core.clock import SystemClock
 from gateway.core.errors import GatewayError, InvalidRequest, NotFound
+from gateway.query.service import OWN_LIMITS
+
+# Quotas, limits of queries, and rate limits.
+_LIMITS: Final = (*QUOTAS, *OWN_LIMITS, *RATES)
 
 
 def run(options: Mapping[str, Any]) -> int:
@@ -99,8 +104,8 @@ def _limits(texts: Sequence[str]) -> dict[str, int | None]:
     problems = []
     for text in texts:
         name, equals, number = text.partition("=")
-        if not equals or name not in QUOTAS:
-            problems.append(f"{text}: write it as LIMIT=N, where LIMIT is one of {', '.join(QUOTAS)}")
+        if not equals or name not in _LIMITS:
+            problems.append(f"{text}: write it as LIMIT=N, where LIMIT is one of {', '.join(_LIMITS)}")
         elif number and not (number.isascii() and number.isdigit()):
             problems.append(f'{name}: "{number}" is not a whole number')
         else:

@@ -5,6 +5,7 @@ data_dir/
 ├── secret               signs the tokens, mode 0600
 ├── place                names this directory, among others that share a database
 ├── metadata.db          data sources, tokens, pipes, jobs
+├── metadata.db-news     by which workers hear of changes
 ├── log/worker-<i>/      the write-ahead log of worker i
 ├── uploads/             files of imports, until these have ended
 ├── engine/              the tables of the embedded engine

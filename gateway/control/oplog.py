@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from gateway.catalog import Catalog, Datasource, Workspace
 from gateway.clickhouse.errors import ServerError
+from gateway.control.readlog import ReadsWriter
 from gateway.control.service import JobsLog, ServiceTables, StorageLog, milliseconds
 from gateway.core.clock import Clock
 from gateway.core.errors import Unavailable
@@ -48,8 +49,10 @@ class OpsLogWriter:
         clock: Clock,
         jobs: JobsLog | None = None,
         storage: StorageLog | None = None,
+        reads: ReadsWriter | None = None,
     ) -> None:
-        """Write what `log` holds; in one process of the node, also keep `jobs` and `storage` up to date."""
+        """Write what `log` and `reads` hold; in one process of the node, also keep `jobs` and `storage` up to date."""
+        self._reads = reads
         self._log = log
         self._catalog = catalog
         self._tables = tables
@@ -90,6 +93,11 @@ class OpsLogWriter:
                 entries += self._events(sums)
                 if not await self._write(entries):
                     return
+            if self._reads is not None:
+                try:
+                    await self._reads.flush()
+                except ServerError as error:
+                    self._failed(error)
 
     async def _copy(self) -> None:
         try:

@@ -43,21 +43,30 @@ class ServiceTables:
     """Makes and fills the tables. One per process."""
 
     def __init__(self, client: Client) -> None:
-        self._client = client
+        self.client = client
         self._made: set[tuple[str, str]] = set()
 
     async def ensure(self, workspace: Workspace, table: ServiceTable) -> None:
-        """Make the table if it is not there.
+        """Make the table if it is not there, and those that are made of its rows.
 
         Raises:
             ServerError: ClickHouse refused, or did not answer.
         """
+        if table.made_of:
+            table = SERVICE_TABLES[table.made_of]
         if (workspace.id, table.name) in self._made:
             return
-        await self._client.command(ddl.create_database(workspace.database))
-        statement = ddl.create_table(workspace.database, table.table, table.datafile(), _DEDUP_WINDOW)
-        await self._client.command(statement, CREATE_SETTINGS)
+        await self.client.command(ddl.create_database(workspace.database))
+        await self._create(workspace, table)
+        for made in SERVICE_TABLES.values():
+            if made.made_of == table.name:
+                await self._create(workspace, made)
+                await self.client.command(ddl.create_view(workspace.database, table.table, made.table, made.view))
         self._made.add((workspace.id, table.name))
+
+    async def _create(self, workspace: Workspace, table: ServiceTable) -> None:
+        statement = ddl.create_table(workspace.database, table.table, table.datafile(), _DEDUP_WINDOW)
+        await self.client.command(statement, CREATE_SETTINGS)
 
     async def add(self, workspace: Workspace, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Put rows, all with the same columns, into the service data source `name`; once, if it is not cut off.
@@ -69,7 +78,7 @@ class ServiceTables:
         await self.ensure(workspace, table)
         settings = {**_INSERT_SETTINGS, "insert_deduplication_token": new_uuid()}
         try:
-            await self._client.insert(
+            await self.client.insert(
                 workspace.database, table.table, list(rows[0]), _encode_lines(rows), settings, "JSONEachRow"
             )
         except ServerError as error:

@@ -5,6 +5,7 @@ database, and no answer, log or error holds it.
 """
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from gateway.auth.principal import Principal
 from gateway.auth.scopes import Action
 from gateway.auth.seal import Seal
 from gateway.catalog import Catalog, CatalogStore, Snapshot, Variable
-from gateway.core.errors import InvalidRequest, NotFound
+from gateway.core.errors import InvalidRequest, NotFound, Unavailable
 
 VARIABLES_MAX: Final = 100
 VALUE_BYTES_MAX: Final = 8 * 1024
@@ -124,6 +125,15 @@ def value(snapshot: Snapshot, seal: Seal, workspace_id: str, name: str) -> str |
     """
     found = snapshot.variable(workspace_id, name)
     return None if found is None else seal.open(found.sealed, _place(workspace_id, name))
+
+
+def values(seal: Seal, snapshot: Snapshot, workspace_id: str) -> list[str]:
+    """Return the values of all variables of a workspace, to be kept out of what is shown; see `value`."""
+    found = []
+    for each in snapshot.variables_of(workspace_id):
+        with suppress(Unavailable):
+            found.append(seal.open(each.sealed, _place(workspace_id, each.name)))
+    return found
 
 
 def _place(workspace_id: str, name: str) -> str:

@@ -34,7 +34,9 @@ class ServiceTable:
         engine: of the table.
         version: the column that says which of several rows with one key counts; "" if none.
         is_for_admins: whether reading everything in the workspace is not enough to read this.
-        days: how long rows are kept.
+        days: how long rows are kept; 0: for good.
+        made_of: another service data source, whose rows become its own through `view`; "" if it is written itself.
+        view: the SELECT that they come through; `{source}` stands for the table of `made_of`.
     """
 
     name: str
@@ -45,6 +47,8 @@ class ServiceTable:
     version: str = ""
     is_for_admins: bool = False
     days: int = RETENTION_DAYS
+    made_of: str = ""
+    view: str = ""
 
     @property
     def table(self) -> str:
@@ -63,13 +67,48 @@ class ServiceTable:
             "engine": self.engine,
             "engine_partition_key": f"toYYYYMM({self.time})",
             "engine_sorting_key": self.sorting_key,
-            "engine_ttl": f"toDateTime({self.time}) + toIntervalDay({self.days})",
+            **({"engine_ttl": f"toDateTime({self.time}) + toIntervalDay({self.days})"} if self.days else {}),
             **({"engine_ver": self.version} if self.version else {}),
         }
         return Datafile(schema, parse_engine(options, schema))
 
 
 _TABLES: Final = (
+    ServiceTable(
+        "pipe_stats_rt",
+        "start_datetime DateTime, pipe_id String, pipe_name String, token String, token_name String, "
+        "duration Float32, read_bytes UInt64, read_rows UInt64, cpu_time Float32, result_rows UInt64, "
+        "url Nullable(String), error UInt8, error_message Nullable(String), status_code Int32, request_id String, "
+        "parameters Map(String, String), method String, release String, user_agent Nullable(String), "
+        "client_ip Nullable(String), resource_tags Array(String), memory_usage UInt64, replica String",
+        "start_datetime",
+        "pipe_id, start_datetime",
+    ),
+    ServiceTable(
+        "pipe_stats",
+        "date DateTime, pipe_id String, pipe_name String, avg_duration_state AggregateFunction(avg, Float32), "
+        "error_count UInt64, view_count UInt64, "
+        "quantile_timing_state AggregateFunction(quantilesTiming(0.9, 0.95, 0.99), Float64), "
+        "read_bytes_sum UInt64, read_rows_sum UInt64, cpu_time_sum Float64, resource_tags Array(String)",
+        "date",
+        "pipe_id, date",
+        "SummingMergeTree",
+        made_of="pipe_stats_rt",
+        view="SELECT toStartOfDay(start_datetime) AS date, pipe_id, anyLast(pipe_name) AS pipe_name, "
+        "avgState(duration) AS avg_duration_state, sum(toUInt64(error)) AS error_count, count() AS view_count, "
+        "quantilesTimingState(0.9, 0.95, 0.99)(toFloat64(duration)) AS quantile_timing_state, "
+        "sum(read_bytes) AS read_bytes_sum, sum(read_rows) AS read_rows_sum, "
+        "sum(toFloat64(cpu_time)) AS cpu_time_sum, anyLast(resource_tags) AS resource_tags "
+        "FROM {source} GROUP BY pipe_id, date",
+        days=0,
+    ),
+    ServiceTable(
+        "endpoint_errors",
+        "start_datetime DateTime, request_id String, pipe_id String, pipe_name String, params Nullable(String), "
+        "url Nullable(String), status_code Nullable(Int32), error Nullable(String), resource_tags Array(String)",
+        "start_datetime",
+        "start_datetime",
+    ),
     ServiceTable(
         "datasources_ops_log",
         "timestamp DateTime, event_type String, datasource_id String, datasource_name String, result String, "

@@ -140,6 +140,13 @@ requests = Declared(Counter, "sluice_http_requests_total", "Requests answered.",
 request_seconds = Declared(
     Histogram, "sluice_http_request_seconds", "From the head of a request to its answer.", "route", buckets=_SECONDS
 )
+endpoint_seconds = Declared(
+    Histogram,
+    "sluice_http_endpoint_seconds",
+    "From taking up a call of an endpoint to its answer, `<workspace>.<name>`; the first 200, then `other`.",
+    "pipe",
+    buckets=_SECONDS,
+)
 refused_requests = Declared(
     Counter, "sluice_http_refused_requests_total", "Requests refused to protect the gateway (429, 503).", "reason"
 )

@@ -17,7 +17,12 @@ _rows: Final[Counter[str]] = Counter()
 _answers: Final[Counter[tuple[str, int]]] = Counter()
 _refused: Final[Counter[tuple[str, str]]] = Counter()
 _seconds: Final[dict[str, list[float]]] = {}
+_pipes: Final[dict[str, list[float]]] = {}
 _is_due = False
+
+# A histogram has some twenty series; pipes called later than the first so many are counted together.
+_PIPES_MAX: Final = 200
+_OTHER: Final = "other"
 
 
 def accepted(datasource: str, rows: int) -> None:
@@ -41,6 +46,18 @@ def request_done(route: str, status: int, seconds: float) -> None:
 def refused(kind: str, unit: str) -> None:
     """Count a request that came too early: what was used up, and of whom."""
     _refused[kind, unit] += 1
+    if not _is_due:
+        _push_soon()
+
+
+def endpoint_done(pipe: str, seconds: float) -> None:
+    """Count a call of the endpoint of `pipe`, `<workspace>.<name>`."""
+    if pipe not in _pipes and len(_pipes) >= _PIPES_MAX:
+        pipe = _OTHER
+    found = _pipes.get(pipe)
+    if found is None:
+        found = _pipes[pipe] = []
+    found.append(seconds)
     if not _is_due:
         _push_soon()
 
@@ -72,6 +89,10 @@ def _push() -> None:
     for route, values in _seconds.items():
         if values:
             _observe(metrics.request_seconds.labels(route), values)
+            values.clear()
+    for pipe, values in _pipes.items():
+        if values:
+            _observe(metrics.endpoint_seconds.labels(pipe), values)
             values.clear()
 
 

@@ -1,6 +1,6 @@
 """Forwarded: how a client reached us, when there are proxies in between.
 
-`X-Forwarded-Proto` and `X-Forwarded-Host` are text that anybody can send. They are believed from proxies we were told
+`X-Forwarded-Proto`, `-Host` and `-For` are text that anybody can send. They are believed from proxies we were told
 of, and from nobody else; without one, what we see ourselves counts.
 """
 
@@ -45,6 +45,10 @@ class Proxies:
             scheme = said if said in {"http", "https"} else scheme
             host = _first(headers, "X-Forwarded-Host") or host
         return f"{scheme}://{host}"
+
+    def client_ip(self, headers: Mapping[str, str], peer: str) -> str:
+        """Return the address of the client, from `X-Forwarded-For` if a proxy says so; `peer` as in `base_url`."""
+        return (_first(headers, "X-Forwarded-For") if self._believes(peer) else "") or peer
 
     def _believes(self, peer: str) -> bool:
         if self._all or not (peer and self._networks):

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -109,12 +110,14 @@ class Connection(RequestHandler):
         "_last",
         "_patience",
         "_waits",
+        "on_lost",
     )  # fmt: skip
 
     def __init__(self, express: Express, waits: Waits, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._express = express
         self._waits = waits
+        self.on_lost: Callable[[], None] | None = None  # whoever works on an answer that nobody waits for any more
         # Of the bytes aiohttp was given since it last stood between two requests: the first, and how many.
         self._begin = b""
         self._handed = 0
@@ -136,6 +139,8 @@ class Connection(RequestHandler):
         self._head_timer.cancel()
         self._collecting = None
         self._held.clear()
+        if self.on_lost is not None:
+            self.on_lost()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

@@ -1,5 +1,6 @@
 """Request: what a handler gets, and what it answers with."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
@@ -85,6 +86,42 @@ class Request:
         """Charge what this request, which was let in, turned out to be."""
         if self.ticket is not None:
             self.ticket.charge(self.admission.now(), rows, body_bytes)
+
+    @property
+    def client_ip(self) -> str:
+        """The address of whoever sent this to us, or to the proxy in front of us."""
+        raw = self.raw
+        peer = raw.transport.get_extra_info("peername") if raw.transport is not None else None
+        return self.proxies.client_ip(raw.headers, str(peer[0]) if peer else "")
+
+    @contextmanager
+    def while_there(self) -> Iterator[None]:
+        """Cancel what is done in here when the client goes away.
+
+        Raises:
+            ConnectionError: it went.
+        """
+        protocol: Any = self.raw.protocol  # ours, see `listen.Connection`
+        task = asyncio.current_task()
+        if protocol is None or task is None or self.raw.transport is None:
+            raise ConnectionResetError("The client went away")
+        is_gone = False
+
+        def leave() -> None:
+            nonlocal is_gone
+            is_gone = True
+            task.cancel()
+
+        protocol.on_lost = leave
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not is_gone:
+                raise
+            task.uncancel()
+            raise ConnectionResetError("The client went away") from None
+        finally:
+            protocol.on_lost = None
 
     async def body(self) -> bytes:
         """Return the body, decompressed.

@@ -49,7 +49,7 @@ def _outputs(gateway: Any) -> list[tuple[str, str]]:
     for source in SERVICE_TABLES:
         answer = gateway.get("/v0/sql", q=f"SELECT * FROM tinybird.{source} FORMAT JSONEachRow")
         if answer.status == 200:
-            found.append((f"tinybird.{source}", answer.text))
+            found.append((f"tinybird.{source}", answer.body.decode(errors="replace")))  # states are bytes
     for datasource in gateway.get("/v0/datasources").json["datasources"]:
         name = datasource["name"] + "_quarantine"
         answer = gateway.get("/v0/sql", q=f"SELECT * FROM {name} LIMIT 1000 FORMAT JSONEachRow")

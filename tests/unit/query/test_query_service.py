@@ -1,43 +1,64 @@
 """The service: what the engine is told, and what the caller hears when it refuses."""
 
-from collections.abc import AsyncIterator, Mapping
-
 import pytest
 
 from gateway.clickhouse.errors import ServerError
 from gateway.core.errors import InvalidRequest, Timeout, Unavailable
-from gateway.query.resolved import Resolved
-from gateway.query.service import QueryLimits, QueryService
+from gateway.query.fence import fence
+from gateway.query.resolved import Inlined, Resolved
+from gateway.query.service import QueryLimits, QueryService, Summary, Wanted
+
+
+class Reply:
+    """An answer in pieces; of more than one, the size is not told."""
+
+    def __init__(self, engine, chunks):
+        self.engine, self.pieces = engine, chunks
+        self.summary = Summary(rows_read=1)
+        self.size = len(chunks[0]) if len(chunks) == 1 else None
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *error):
+        self.engine.closed = True
+
+    async def whole(self):
+        return b"".join(self.pieces)
+
+    async def chunks(self):
+        for piece in self.pieces:
+            yield piece
+        if self.engine.late:
+            raise self.engine.late
 
 
 class Engine:
     """Answers with what it is given, and keeps what it was asked."""
 
-    def __init__(self, *chunks: bytes, error: Exception | None = None) -> None:
-        self.chunks, self.error = chunks, error
+    def __init__(self, *chunks: bytes, error: Exception | None = None, late: Exception | None = None) -> None:
+        self.chunks, self.error, self.late = chunks or (b"",), error, late
         self.sql, self.settings, self.closed = "", dict[str, str | int](), False
 
-    async def stream(self, sql: str, settings: Mapping[str, str | int], query_id: str) -> AsyncIterator[bytes]:
-        self.sql, self.settings = sql, dict(settings)
-        try:
-            for chunk in self.chunks:
-                yield chunk
-            if self.error:
-                raise self.error
-        finally:
-            self.closed = True
+    async def read(self, sql, settings, bound, query_id):
+        self.sql, self.settings, self.bound = sql, dict(settings), bound
+        if self.error:
+            raise self.error
+        return Reply(self, self.chunks)
 
 
 def resolve(name):
     return Resolved("ws_0123456789ab", "t_1") if name == "events" else None
 
 
-async def run(engine, sql, limits=QueryLimits(), **output):  # noqa: B008  frozen
-    return await QueryService(engine, limits).run(sql, resolve, output, query_id="q", default_format="TabSeparated")
+async def run(engine, sql, limits=QueryLimits(), inlined=None, bound=None, **output):  # noqa: B008  frozen
+    fenced = fence(sql, inlined or resolve, bound)
+    return await QueryService(engine).run(fenced, Wanted("TabSeparated", output), limits, "q")
 
 
 async def body(answer) -> bytes:
-    return b"".join([chunk async for chunk in answer.chunks])
+    async with answer:
+        return b"".join([chunk async for chunk in answer.chunks()])
 
 
 async def test_the_answer_is_what_the_engine_sends():
@@ -54,16 +75,6 @@ async def test_an_empty_answer_is_an_answer():
     answer = await run(Engine(), "SELECT 1")
 
     assert (await body(answer), answer.content_type) == (b"", "text/tab-separated-values; charset=utf-8")
-
-
-async def test_a_long_query_is_fenced_too():
-    engine = Engine()
-
-    await run(engine, "SELECT " + ", ".join(["events.x"] * 2000) + " FROM events")
-
-    assert "`ws_0123456789ab`.`t_1`" in engine.sql
-    with pytest.raises(InvalidRequest):
-        await run(engine, "SELECT " + ", ".join(["x"] * 2000) + " FROM other")
 
 
 async def test_the_engine_is_told_to_read_only_and_how_much():
@@ -122,6 +133,42 @@ async def test_a_refusal_speaks_of_the_user_s_own_names():
         await run(engine, "WITH c AS (SELECT 1) SELECT x FROM events JOIN c ON 1")
 
     assert str(caught.value) == "[Error] Unknown identifier `x`. In scope SELECT x FROM events AS events JOIN c AS c"
+
+
+async def test_an_answer_that_breaks_off_says_so():
+    answer = await run(Engine(b"1", b"2", late=ServerError("broken", None)), "SELECT 1")
+
+    with pytest.raises(Unavailable):
+        await body(answer)
+
+
+async def test_a_refusal_says_nothing_of_what_the_caller_did_not_write():
+    def inlined(name):
+        return Inlined(name, name, "SELECT {pw:String} AS x FROM events", resolve, {"pw": "s3cret"})
+
+    text = "Unknown identifier `x`. In scope SELECT x FROM (SELECT 'hidden'). Maybe you meant: ['y']. (UNKNOWN)"
+    with pytest.raises(InvalidRequest) as caught:
+        await run(Engine(error=ServerError(text, 47)), "SELECT x FROM top", inlined=inlined)
+    assert str(caught.value) == "[Error] Unknown identifier `x`. Maybe you meant: ['y']. (UNKNOWN)"
+
+    with pytest.raises(InvalidRequest) as caught:
+        await run(
+            Engine(error=ServerError("Cannot parse 's3cret' as UInt8 (CANNOT_PARSE_TEXT)", 6)),
+            "SELECT x FROM top",
+            inlined=inlined,
+        )
+    assert "s3cret" not in str(caught.value)
+
+
+async def test_a_workspace_may_have_limits_of_its_own():
+    own = {"query.milliseconds": 1500, "query.rows_read": 7, "query.threads": 3, "something.else": 1}
+    engine = Engine()
+
+    await run(engine, "SELECT 1", QueryLimits().of(own))
+
+    told = {"max_execution_time": "1.5", "max_rows_to_read": 7, "read_overflow_mode": "throw", "max_threads": 3}
+    assert told.items() <= engine.settings.items()
+    assert QueryLimits().of({}) == QueryLimits()
 
 
 async def test_nothing_is_asked_of_the_engine_that_the_fence_refused():
