@@ -155,7 +155,7 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
     own = lane(log_directory(settings.data_dir, identity.index))
     adopted = [lane(path) for path in orphan_directories(settings.data_dir, identity.index, identity.count)]
     ingestor = Ingestor(own.buffer, IngestOptions(settings.hold_seconds_max, settings.wait_seconds_max), clock)
-    authenticator = Authenticator(catalog, settings.secret.encode(), settings.admin_token or None)
+    authenticator = Authenticator(catalog, settings.secret.encode(), settings.admin_token or None, clock=clock)
     may_change = settings.datasource_changes == "allowed"
     control = DatasourceControl(catalog, store, client, settings.dedup_window, ops, may_change=may_change)
     pipes = PipeControl(catalog, authenticator, may_change=may_change)
@@ -195,7 +195,7 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
         SqlApi(read.control, read.reads),
         SqlToolsApi(SqlTools(client)),
         EndpointsApi(read.control, read.reads),
-        TokensApi(TokenControl(catalog, store, authenticator)),
+        TokensApi(TokenControl(catalog, store, authenticator, clock)),
         JobsApi(JobControl(jobs)),
         VariablesApi(VariableControl(catalog, store, seal)),
         WorkspacesApi(WorkspaceControl(catalog, store, authenticator, Databases(client, store, clock), clock)),

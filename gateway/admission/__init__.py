@@ -2,10 +2,9 @@
 
 from gateway.admission.admission import Admission, Allowance, Sender, Ticket
 from gateway.admission.buckets import ROOM_BYTES, Buckets
-from gateway.admission.limits import NAMES, Limit, parse_limits, read_number
+from gateway.admission.limits import Limit, check_limits, parse_limits
 
 __all__ = [
-    "NAMES",
     "ROOM_BYTES",
     "Admission",
     "Allowance",
@@ -13,6 +12,6 @@ __all__ = [
     "Limit",
     "Sender",
     "Ticket",
+    "check_limits",
     "parse_limits",
-    "read_number",
 ]

@@ -83,7 +83,7 @@ class EventsApi:
         )
         if verify:
             response.headers[_VERIFY] = verify
-        if not (verify or whole or wait):
+        if not (verify or whole or wait or principal.expires_at):
             request.shortcut = self._shortcut(request, datasource, moment)
         return response
 
@@ -113,7 +113,8 @@ class EventsApi:
 class _Shortcut:
     """What `post` does when only the body is new: the sender is known, and may append.
 
-    Whatever the catalog learns of (a dropped token, a changed data source, other limits) makes it useless.
+    Whatever the catalog learns of (a dropped token, a changed data source, other limits) makes it useless. A token that
+    expires has none.
     """
 
     __slots__ = ("_decode", "_keep", "_label", "_moment", "_now", "_present", "_ticket")

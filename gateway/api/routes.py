@@ -60,8 +60,16 @@ def routes(apis: Apis, events_body_bytes_max: int) -> list[Route]:
     tokens, jobs, changes, imports, quarantine = apis.tokens, apis.jobs, apis.changes, apis.imports, apis.quarantine
     variables = apis.variables
     return [
-        Route("POST", "/v0/events", events.post, Action.DATASOURCE_APPEND, events_body_bytes_max, jwt=True),
-        Route("GET", "/v0/events", events.verify, Access.VALID, _SMALL, jwt=True),
+        Route(
+            "POST",
+            "/v0/events",
+            events.post,
+            Action.DATASOURCE_APPEND,
+            events_body_bytes_max,
+            jwt=True,
+            foreign_is_404=True,
+        ),
+        Route("GET", "/v0/events", events.verify, Access.VALID, _SMALL, jwt=True, foreign_is_404=True),
         Route("POST", "/v0/datasources", imports.post, Action.DATASOURCE_APPEND, _DOCUMENT, jwt=True),
         Route("GET", "/v0/datasources", datasources.list, Access.VALID, _SMALL),
         Route("GET", "/v0/datasources/{name}.datasource", datasources.datafile, Action.DATASOURCE_LIST, _SMALL),
@@ -94,6 +102,8 @@ def routes(apis: Apis, events_body_bytes_max: int) -> list[Route]:
         Route("POST", "/v0/tokens", tokens.create, Action.TOKENS, _SMALL),
         Route("GET", "/v0/tokens", tokens.list, Access.VALID, _SMALL),
         Route("GET", "/v0/tokens/{which}", tokens.detail, Access.VALID, _SMALL),
+        Route("PUT", "/v0/tokens/{which}", tokens.update, Action.TOKENS, _SMALL),
+        Route("POST", "/v0/tokens/{which}/refresh", tokens.refresh, Action.TOKENS, _SMALL),
         Route("DELETE", "/v0/tokens/{which}", tokens.drop, Action.TOKENS, _SMALL),
         Route("GET", "/v0/variables", variables.list, Action.ADMIN, _SMALL),
         Route("POST", "/v0/variables", variables.create, Action.ADMIN, _SMALL),
@@ -144,7 +154,6 @@ def _pipes(pipes: PipesApi, changes: PipeChangesApi) -> list[Route]:
     versions = ("v0", "v1")
     return [
         *(Route("GET", f"/{each}/pipes", pipes.list, Access.VALID, _SMALL) for each in versions),
-        *(Route("GET", f"/{each}/pipes/{{name}}.pipe", pipes.datafile, Action.PIPE_LIST, _SMALL) for each in versions),
         *(Route("GET", f"/{each}/pipes/{{name}}", pipes.detail, Action.PIPE_LIST, _SMALL) for each in versions),
         Route("POST", "/v0/pipes", changes.create, Action.PIPE_CREATE, _DOCUMENT),
         Route("PUT", one, changes.update, Action.PIPE_ALTER, _SMALL),

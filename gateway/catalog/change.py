@@ -281,11 +281,11 @@ class Change(PipeChanges, VariableChanges):
             NotFound: there is no such token.
             InvalidRequest: the name is empty, or too long.
             NameTaken: a token of the workspace has that name.
-            Conflict: it came with the workspace, and other scopes were given.
+            Conflict: it came with the workspace, and other scopes or another name were given.
         """
         old = rows.token_of(await self._row(tables.tokens, token_id, "Token"))
-        if old.builtin and scopes not in (None, old.scopes):
-            raise Conflict(f'The scopes of "{old.name}" can not be changed')
+        if old.builtin and (scopes not in (None, old.scopes) or name not in (None, old.name)):
+            raise Conflict(f'The name and the scopes of "{old.name}" can not be changed')
         if name is not None and name != old.name:
             await self._check_token_name(old.workspace_id, name)
         new = replace(

@@ -58,7 +58,7 @@ class DatasourceControl:
         """
         workspace = principal.workspace_id
         found = self._catalog.snapshot.datasource(workspace, name_or_id)
-        if found is None and principal.allows(action):
+        if found is None and principal.allows(action, name_or_id):  # a JWT names what may be new here
             await self._catalog.refresh()
             found = self._catalog.snapshot.datasource(workspace, name_or_id)
         if found is None:

@@ -30,8 +30,6 @@ class TemplateError(InvalidRequest):
 class AuthorError(TemplateError):
     """The template called `error('…')`."""
 
-    documentation = ""
-
     def __init__(self, reason: str) -> None:
         super().__init__(reason, prefix="")
 

@@ -15,9 +15,9 @@ from aiohttp.web import BaseRequest, ContentCoding, Response, StreamResponse
 from gateway.admission import Admission
 from gateway.auth.access import Access, Need, check_access
 from gateway.auth.principal import Principal
-from gateway.auth.service import Authenticator, UnknownToken
+from gateway.auth.service import Authenticator, ForeignToken, UnknownToken
 from gateway.core.clock import Clock
-from gateway.core.errors import GatewayError, Unauthenticated
+from gateway.core.errors import GatewayError, NotFound, Unauthenticated
 from gateway.core.ids import RequestIds
 from gateway.telemetry import metrics, tally
 from gateway.telemetry.logs import get_logger
@@ -47,7 +47,8 @@ class Route:
 
     `path` may hold `{name}` for one segment, and `{name}.suffix`. `scope` is what the sender must be able to do at
     least; a handler that serves one resource checks that resource as well. JWTs get in only where `jwt` is set. `audit`
-    is off where a method that is no GET only reads.
+    is off where a method that is no GET only reads. Where `foreign_is_404` is set, that is the answer to a token of a
+    workspace which is not here.
     """
 
     method: str
@@ -58,6 +59,7 @@ class Route:
     name: str = ""
     jwt: bool = False
     audit: bool = True
+    foreign_is_404: bool = False
 
     @property
     def is_audited(self) -> bool:
@@ -197,15 +199,17 @@ class Front:
         """Return who shows `token`; None where nobody is asked.
 
         Raises:
-            Unauthenticated: it is not valid.
+            Unauthenticated, NotFound: it is not valid.
         """
         if route.scope is Access.PUBLIC:
             return None
         try:
             return await self._principal(token)
-        except Unauthenticated:
+        except Unauthenticated as error:
             if route.scope is Access.ANYBODY:
                 return None
+            if route.foreign_is_404 and isinstance(error, ForeignToken):
+                raise NotFound(str(error)) from error
             raise
 
     async def _principal(self, token: str) -> Principal:

@@ -369,7 +369,9 @@ class TestTokens:
                     await change.drop_token(token.id)
                 with pytest.raises(Conflict):
                     await change.update_token(token.id, scopes=())
-                await change.update_token(token.id, name=f"my {token.name}", scopes=token.scopes)
+                with pytest.raises(Conflict):
+                    await change.update_token(token.id, name=f"my {token.name}")
+                await change.update_token(token.id, name=token.name, description="mine", scopes=token.scopes)
 
         assert len(builtin) == 3
 
