@@ -2,9 +2,10 @@
 
 from gateway.admission.admission import Admission, Allowance, Sender, Ticket
 from gateway.admission.buckets import ROOM_BYTES, Buckets
-from gateway.admission.limits import Limit, check_limits, parse_limits
+from gateway.admission.limits import NAMES, Limit, parse_limits, read_number
 
 __all__ = [
+    "NAMES",
     "ROOM_BYTES",
     "Admission",
     "Allowance",
@@ -12,6 +13,6 @@ __all__ = [
     "Limit",
     "Sender",
     "Ticket",
-    "check_limits",
     "parse_limits",
+    "read_number",
 ]

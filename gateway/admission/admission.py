@@ -56,17 +56,15 @@ class Allowance(NamedTuple):
 
 
 class _Bucket:
-    """A bucket of a ticket: the limit it stands for, and where it was when it was looked at last."""
+    """A bucket of a ticket, and the limit it stands for."""
 
-    __slots__ = ("burst_seconds", "each_seconds", "key", "limit", "owed_seconds", "place")
+    __slots__ = ("burst_seconds", "each_seconds", "key", "limit")
 
     def __init__(self, limit: Limit, key: int) -> None:
         self.limit = limit
         self.key = key
         self.each_seconds = 1.0 / limit.per_second
         self.burst_seconds = max(_BURST_SECONDS, self.each_seconds)
-        self.place = 0
-        self.owed_seconds = 0.0
 
 
 class Ticket:
@@ -103,18 +101,20 @@ class Ticket:
         """
         look = self._room.look
         for bucket in self._buckets:
-            bucket.place, bucket.owed_seconds = look(bucket.key, now)
-            early_seconds = bucket.owed_seconds + bucket.each_seconds - bucket.burst_seconds
+            _, owed_seconds = look(bucket.key, now)
+            early_seconds = owed_seconds + bucket.each_seconds - bucket.burst_seconds
             if early_seconds > _NOTHING:
                 raise refusal(bucket.limit, early_seconds)
 
     def count(self, now: float) -> Allowance | None:
-        """Count the request that was checked at the same moment; return as `take` does."""
+        """Count the request that was checked at the moment `now`; return as `take` does."""
         tightest = None
         for bucket in self._counted:
-            owed_seconds = bucket.owed_seconds + bucket.each_seconds
-            self._room.put(bucket.place, bucket.key, now, owed_seconds)
-            remaining = int((bucket.burst_seconds - owed_seconds + _NOTHING) / bucket.each_seconds)
+            # Looked at again: since `check` another process may have taken from it.
+            place, owed_seconds = self._room.look(bucket.key, now)
+            owed_seconds += bucket.each_seconds
+            self._room.put(place, bucket.key, now, owed_seconds)
+            remaining = max(0, int((bucket.burst_seconds - owed_seconds + _NOTHING) / bucket.each_seconds))
             if tightest is None or remaining < tightest.remaining:
                 limit = max(1, int(bucket.limit.per_second))
                 tightest = Allowance(limit, remaining, max(1, math.ceil(owed_seconds)))

@@ -39,21 +39,24 @@ def parse_limits(text: str) -> dict[str, int]:
             raise ValueError(f'has an entry "{entry}" that is no limit: write workspace.requests=1000; {_CHOICE}')
         if name in found:
             raise ValueError(f'says "{name}" twice')
-        found[name] = _number(name, number)
+        try:
+            found[name] = read_number(name, number)
+        except ValueError as error:
+            raise ValueError(f'has "{name}={number}", which {error}') from error
     return {name: number for name, number in found.items() if number}
 
 
-def check_limits(limits: Mapping[str, int]) -> None:
-    """Return if `limits` can be the limits of a workspace, by their names; 0 is no limit, whatever the setting says.
+def read_number(name: str, text: str) -> int:
+    """Return what a person wrote for the limit `name`; 0 is no limit.
 
     Raises:
-        ValueError: one cannot; the message is a sentence.
+        ValueError: it is no number; the message is the end of a sentence that begins with the value.
     """
-    for name, number in limits.items():
-        if name not in NAMES:
-            raise ValueError(f'"{name}" cannot be limited: {_CHOICE}')
-        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
-            raise ValueError(f"{name} must be a whole number, at least 0")
+    if name.endswith(".bytes"):
+        return parse_size(text)
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError("is not a whole number")
+    return int(text)
 
 
 def of_kind(kind: str, limits: Mapping[str, float]) -> list[Limit]:
@@ -66,17 +69,6 @@ def key_of(*parts: str) -> int:
     """Return the key of a bucket: the same in every process, another for other parts."""
     digest = blake2b("\0".join(parts).encode(errors="surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little") or 1
-
-
-def _number(name: str, text: str) -> int:
-    if name.endswith(".bytes"):
-        try:
-            return parse_size(text)
-        except ValueError as error:
-            raise ValueError(f'has "{name}={text}", which {error}') from error
-    if not (text.isascii() and text.isdigit()):
-        raise ValueError(f'has "{name}={text}", which is not a whole number')
-    return int(text)
 
 
 _CHOICE: Final = f"it is {', '.join(KINDS)}, a dot, and {', '.join(UNITS)}"

@@ -1,6 +1,10 @@
 """Pipes API, what makes and changes pipes, their nodes and endpoints. Source: pipes.md §2 and §3."""
 
+import re
 from collections.abc import Mapping
+from email import message_from_bytes
+from email.policy import HTTP
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 import msgspec
@@ -9,6 +13,7 @@ from aiohttp.web import Response, StreamResponse
 from gateway.catalog import Pipe
 from gateway.control.pipe_changes import PipeChanges
 from gateway.control.pipe_checks import WantedNode, WantedPipe
+from gateway.control.pipe_files import pipe_from_text
 from gateway.control.pipes import PipeControl
 from gateway.core.errors import InvalidRequest
 from gateway.web.request import Request, json_response
@@ -16,8 +21,14 @@ from gateway.web.target import Params, parse_form
 
 # What a form may hold; a body with any other name in it is SQL.
 _FIELDS: Final = frozenset(
-    {"name", "sql", "description", "position", "ignore_sql_errors", "force", "type", "token", "from", "cli_version"}
+    {
+        *("name", "sql", "datafile", "description", "position", "ignore_sql_errors", "force", "type"),
+        *("token", "from", "cli_version"),
+    }
 )
+# A `.pipe` file has lines like these, and SQL has none.
+_NODE_LINE: Final = re.compile(r"^(?:NODE|SCOPE)[ \t]+\S", re.IGNORECASE | re.MULTILINE)
+_SQL_LINE: Final = re.compile(r"^SQL[ \t]*>", re.IGNORECASE | re.MULTILINE)
 
 
 class PipeChangesApi:
@@ -28,18 +39,14 @@ class PipeChangesApi:
         self._changes = changes
 
     async def create(self, request: Request) -> StreamResponse:
-        """Make a pipe: of a name and SQL, or of a JSON object with `nodes`."""
+        """Make a pipe: of a name and SQL, of a JSON object with `nodes`, or of the text of a `.pipe` file."""
         params, found = await _asked(request)
-        name = str(found.get("name") or params.get("name"))
+        name = _text(found, params, "name") or ""
         if not name:
             raise InvalidRequest("The 'name' parameter is required")
         made = await self._changes.create(
             request.who,
-            WantedPipe(
-                name,
-                _nodes(found) if "nodes" in found else _only_node(found, params),
-                str(found.get("description") or params.get("description")),
-            ),
+            _wanted(name, found, params),
             is_forced=params.flag("force"),
             ignores_errors=params.flag("ignore_sql_errors"),
         )
@@ -113,13 +120,20 @@ class PipeChangesApi:
         return self._answer(request, made, with_token=True)
 
     def _answer(self, request: Request, pipe: Pipe, *, with_token: bool = False) -> Response:
-        shown = self._control.described(pipe, request.base_url)
+        shown = self._control.described(request.who, pipe, request.base_url)
         token = self._control.reading_token(request.who, pipe) if with_token else None
         return json_response({**shown, "token": token} if token else shown)
 
 
 async def _asked(request: Request) -> tuple[Params, Mapping[str, Any]]:
-    """Return the parameters of query and form, and the fields of the body: of a JSON object, or `sql` of plain text."""
+    """Return the parameters of query and form, and the fields of the body, whatever its header says.
+
+    A JSON object and a form have fields; the file of a form is `datafile`, and has its name. Any other text is
+    `datafile` if it looks like one, else `sql`.
+    """
+    kind = request.raw.headers.get("Content-Type", "")
+    if kind.lower().startswith("multipart/"):
+        return request.params, _parts(kind, await request.body())
     text = await _body_text(request)
     if not text.strip():
         return request.params, {}
@@ -135,7 +149,57 @@ async def _asked(request: Request) -> tuple[Params, Mapping[str, Any]]:
     form = parse_form(text) if "=" in text else []
     if form and all(name in _FIELDS for name, _ in form):
         return request.params.with_defaults(Params(form)), dict(form)
-    return request.params, {"sql": text}
+    is_file = _NODE_LINE.search(text) and _SQL_LINE.search(text)
+    return request.params, {"datafile" if is_file else "sql": text}
+
+
+def _parts(kind: str, body: bytes) -> dict[str, Any]:
+    """Return the fields of a multipart form; its file is `datafile`.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
+    message = message_from_bytes(b"Content-Type: " + kind.encode() + b"\r\n\r\n" + body, policy=HTTP)
+    parts = list(message.iter_parts()) if message.is_multipart() else []
+    fields: dict[str, Any] = {}
+    try:
+        for part in parts:
+            name, file_name = part.get_param("name", header="content-disposition"), part.get_filename()
+            content = part.get_payload(decode=True)
+            value = content.decode() if isinstance(content, bytes) else ""
+            if file_name:
+                fields = {"name": PurePosixPath(file_name).stem, **fields, "datafile": value}
+            else:
+                fields[str(name)] = value
+    except UnicodeDecodeError as error:
+        raise InvalidRequest("A part of the body is not text in UTF-8") from error
+    if not fields:
+        raise InvalidRequest("The multipart body cannot be read, or broke off")
+    return fields
+
+
+def _wanted(name: str, found: Mapping[str, Any], params: Params) -> WantedPipe:
+    """Return the pipe that a body asks for.
+
+    Raises:
+        InvalidRequest: it asks for none.
+    """
+    if text := _text(found, params, "datafile"):
+        return pipe_from_text(name, text)
+    nodes = _nodes(found) if "nodes" in found else _only_node(found, params)
+    return WantedPipe(name, nodes, _text(found, params, "description") or "", tags=_tags(found))
+
+
+def _tags(found: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tags of the JSON form: an object of texts.
+
+    Raises:
+        InvalidRequest: they are none.
+    """
+    tags = found.get("tags") or {}
+    if not isinstance(tags, dict) or not all(isinstance(value, str) for value in tags.values()):
+        raise InvalidRequest('\'tags\' must be an object of texts, as in {"team": "web"}')
+    return tags
 
 
 async def _body_text(request: Request) -> str:

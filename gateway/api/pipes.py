@@ -4,7 +4,7 @@ from aiohttp.web import StreamResponse
 
 from gateway.auth.scopes import Action
 from gateway.control.pipes import PipeControl
-from gateway.web.request import Request, json_response
+from gateway.web.request import Request, json_response, text_response
 
 
 class PipesApi:
@@ -26,9 +26,16 @@ class PipesApi:
         return json_response({"pipes": shown})
 
     async def detail(self, request: Request) -> StreamResponse:
-        """Describe one pipe."""
+        """Describe one pipe; as `.pipe` text with `format=pipe`."""
+        if request.params.get("format") == "pipe":
+            return await self.datafile(request)
         found = await self._control.find(request.who, request.captures["name"], Action.PIPE_LIST)
-        return json_response(self._control.described(found, request.base_url))
+        return json_response(self._control.described(request.who, found, request.base_url))
+
+    async def datafile(self, request: Request) -> StreamResponse:
+        """Return the `.pipe` text of one pipe."""
+        found = await self._control.find(request.who, request.captures["name"], Action.PIPE_LIST)
+        return text_response(self._control.text(request.who, found))
 
 
 def _names(text: str) -> list[str]:

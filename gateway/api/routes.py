@@ -154,6 +154,7 @@ def _pipes(pipes: PipesApi, changes: PipeChangesApi) -> list[Route]:
     versions = ("v0", "v1")
     return [
         *(Route("GET", f"/{each}/pipes", pipes.list, Access.VALID, _SMALL) for each in versions),
+        *(Route("GET", f"/{each}/pipes/{{name}}.pipe", pipes.datafile, Action.PIPE_LIST, _SMALL) for each in versions),
         *(Route("GET", f"/{each}/pipes/{{name}}", pipes.detail, Action.PIPE_LIST, _SMALL) for each in versions),
         Route("POST", "/v0/pipes", changes.create, Action.PIPE_CREATE, _DOCUMENT),
         Route("PUT", one, changes.update, Action.PIPE_ALTER, _SMALL),

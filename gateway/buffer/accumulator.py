@@ -38,6 +38,11 @@ class Stream:
     urgent: bool = False  # someone waits for the commit
     sealed_to: tuple[int, int] = (0, 0)  # the position of the last row that is in a sealed batch
 
+    def insert_sealed(self, batch: Batch) -> None:
+        """Put `batch` back among the sealed ones by its id: ids sort by the time of their seals."""
+        place = sum(1 for other in self.sealed if other.id < batch.id)
+        self.sealed.insert(place, batch)
+
     @property
     def is_empty(self) -> bool:
         """Nothing open, sealed or taken."""

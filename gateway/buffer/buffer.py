@@ -11,7 +11,8 @@ Order: rows join their streams in the order of the log, before anyone who waits 
 therefore name its rows by one position.
 
 Memory: sealed batches beyond half the memory limit are spilled, newest first, each to a file that holds the body of its
-insert; the log is then free to forget them. Beyond the whole limit, or beyond the disk budget, append refuses.
+insert; the log is then free to forget them. So are those for whose sake the log grows long. Beyond the whole limit, or
+beyond the disk budget, append refuses, and a data source that holds too much of them before others do; see `pressure`.
 
 Longer than other modules because all of it changes one state, and the order of these changes is the point.
 
@@ -30,6 +31,7 @@ from gateway.buffer.accumulator import Accumulator, Stream
 from gateway.buffer.batch import Batch, Commit, spilled_batch, stream, table, unstream
 from gateway.buffer.layout import Layout
 from gateway.buffer.options import BufferFull, BufferOptions
+from gateway.buffer.pressure import ITEM_BYTES, Room, Shares, next_to_spill, weight
 from gateway.buffer.records import Ack, Child, Data, Item, Poison, Record, Seal, Spill, Split, decode, encode
 from gateway.buffer.recovery import Recovered, Replay, split
 from gateway.buffer.spill import LayoutDirectory, SpillDamaged, SpillDirectory
@@ -41,8 +43,8 @@ from gateway.wal.log import Log, LogOptions, LogStats
 
 _logger = get_logger(__name__)
 
-# What a queued item costs beside its body: the item, its place in two deques.
-_ITEM_BYTES: Final = 200
+# A log that takes so much of the disk budget has a batch at its beginning that cannot leave.
+_LONG_LOG: Final = 1 / 4
 
 
 class _Staged(NamedTuple):
@@ -79,6 +81,7 @@ class Buffer:
         self._room = asyncio.Event()
         self._spilling = False
         self._closing = False
+        self._shares = Shares()
         self.memory_bytes = 0
         self.pending_rows: Counter[str] = Counter()  # by data source id, quarantined rows included
         self.recovered_rows = 0
@@ -119,14 +122,15 @@ class Buffer:
         """
         size = 0
         for layout, item in items:
-            size += len(item.body) + _ITEM_BYTES
+            size += len(item.body) + ITEM_BYTES
             if layout.key not in self._kept_layouts:
                 self._keep_layout(layout)
         if self.memory_bytes + size > self._options.memory_bytes_max:
             self._relieve()
             raise BufferFull("Too much is waiting to be stored, try again shortly", 1)
-        if self._log.bytes_on_disk + self._spill.size_bytes + size > self._options.disk_bytes_max:
+        if self.disk_bytes + size > self._options.disk_bytes_max:
             raise BufferFull("The disk budget for rows waiting to be stored is used up, try again later", 5)
+        self._check_share(items[0][0].datasource_id, size)
         position, durable = self._log.append(encode(Data([item for _, item in items])))
         self._stage(durable, _Staged(position, items, size, (commit,) if commit else ()))
         return durable
@@ -143,8 +147,7 @@ class Buffer:
     @property
     def has_room(self) -> bool:
         """Would an append of ordinary size be taken now?"""
-        disk = self._log.bytes_on_disk + self._spill.size_bytes
-        return self.memory_bytes < self._options.memory_bytes_max and disk < self._options.disk_bytes_max
+        return self.memory_bytes < self._options.memory_bytes_max and self.disk_bytes < self._options.disk_bytes_max
 
     # --- what the flush side calls -----------------------------------------------------------------------------------
 
@@ -207,7 +210,7 @@ class Buffer:
         else:
             for child in children:
                 self._segments[child.first_segment] += 1
-            self.memory_bytes += sum(map(_weight, children)) - _weight(batch)
+            self.memory_bytes += sum(map(weight, children)) - weight(batch)
             self._forget_segment(batch.first_segment)
         self._replace(batch, children)
 
@@ -312,7 +315,7 @@ class Buffer:
         if self.memory_bytes * 3 > self._options.memory_bytes_max and not self._accumulator.crowded:
             self._accumulator.crowded = True
             self._wake.set()
-        if self.memory_bytes * 2 > self._options.memory_bytes_max:
+        if self.memory_bytes * 2 > self._options.memory_bytes_max or self._is_log_long:
             self._relieve()
 
     def _put(
@@ -384,7 +387,7 @@ class Buffer:
             await asyncio.to_thread(self._spill.remove, batch.id)
             self._forget_segment(position[0])
         else:
-            self.memory_bytes -= _weight(batch)
+            self.memory_bytes -= weight(batch)
             self._forget_segment(batch.first_segment)
         self._count_out(batch)
         self._accumulator.forget(owner)
@@ -400,7 +403,7 @@ class Buffer:
         Rows that the record carries join their streams like those of a request, in the order of the log.
         """
         delay = 0.1
-        size = sum(len(item.body) + _ITEM_BYTES for _, item in rows or [])
+        size = sum(len(item.body) + ITEM_BYTES for _, item in rows or [])
         while True:
             try:
                 position, durable = self._log.append(encode(record))
@@ -441,7 +444,28 @@ class Buffer:
         except TimeoutError:
             return
 
-    # --- memory ------------------------------------------------------------------------------------------------------
+    # --- room --------------------------------------------------------------------------------------------------------
+
+    def _check_share(self, datasource_id: str, size: int) -> None:
+        """Return if a data source may have `size` bytes more, now that others may want them too.
+
+        Raises:
+            BufferFull: it may not.
+        """
+        memory = Room(self.memory_bytes, self._options.memory_bytes_max)
+        disk = Room(self.disk_bytes, self._options.disk_bytes_max)
+        if not (memory.is_short or disk.is_short):
+            return
+        now = self._clock.monotonic()
+        if self._shares.is_stale(now):
+            self._shares.count(self._accumulator.batches(), now)
+        if not self._shares.take(datasource_id, size, memory, disk):
+            self._relieve()
+            raise BufferFull("Too much of this Data Source is waiting to be stored, try again shortly", 1)
+
+    @property
+    def _is_log_long(self) -> bool:
+        return self._log.bytes_on_disk > self._options.disk_bytes_max * _LONG_LOG
 
     def _relieve(self) -> None:
         """Begin to move batches from memory to files, if that is not going on already."""
@@ -459,22 +483,16 @@ class Buffer:
             if batch is None or not await self._spill_one(batch):
                 self._spilling = False
                 await self._clock.sleep(0.2)
-            elif self.memory_bytes * 4 < self._options.memory_bytes_max:
+            elif self.memory_bytes * 4 < self._options.memory_bytes_max and not self._is_log_long:
                 self._spilling = False
 
     def _next_to_spill(self) -> Batch | None:
-        """Return the newest batch that could be spilled; the largest open one, sealed for it, if no other is left."""
-        streams = self._accumulator.streams.values()
-        sealed = [b for owner in streams for b in owner.sealed if not b.spilled and not b.busy]
-        if sealed:
-            return max(sealed, key=lambda b: b.id)
-        largest = max(
-            (o for o in streams if o.open is not None), key=lambda o: o.open.bytes if o.open else 0, default=None
-        )
-        if largest is None:
-            return None
-        self._seal_behind(largest)
-        return largest.sealed[-1]
+        """Return the batch that is to be spilled next, sealed for it if it is open."""
+        found = next_to_spill(self._accumulator.streams.values(), is_log_long=self._is_log_long)
+        if isinstance(found, Stream):
+            self._seal_behind(found)
+            return found.sealed[-1]
+        return found
 
     async def _spill_one(self, batch: Batch) -> bool:
         batch.busy = True
@@ -486,7 +504,7 @@ class Buffer:
             _logger.warning("buffer.spill_failed", error=str(error))
             return False
         else:
-            self.memory_bytes -= _weight(batch)
+            self.memory_bytes -= weight(batch)
             batch.items, batch.spilled = [], True
             self._forget_segment(batch.first_segment)
             self._room.set()
@@ -506,7 +524,7 @@ class Buffer:
             for position, item in items:
                 assert layout is not None
                 self._put(layout, item, position, now)
-                self.memory_bytes += len(item.body) + _ITEM_BYTES
+                self.memory_bytes += len(item.body) + ITEM_BYTES
         for parent, children in recovered.file_splits.items():
             if self._spill.has(parent):
                 self._spill.split(parent, children)
@@ -526,7 +544,7 @@ class Buffer:
         self.pending_rows[batch.layout.datasource_id] += batch.rows
         if not batch.spilled:
             self._segments[batch.first_segment] += 1
-            self.memory_bytes += _weight(batch)
+            self.memory_bytes += weight(batch)
 
     def _adopt_spilled(self, batch_id: str) -> None:
         try:
@@ -540,20 +558,9 @@ class Buffer:
             return
         batch = spilled_batch(layout, batch_id, rows, self._clock.monotonic())
         owner = self._accumulator.stream(layout)
-        _insert_in_order(owner.sealed, batch)
+        owner.insert_sealed(batch)
         self._accumulator.put_sealed(owner, owner.sealed.pop())
         self.pending_rows[layout.datasource_id] += rows
-
-
-def _weight(batch: Batch) -> int:
-    """Return what a batch takes in memory."""
-    return batch.bytes + _ITEM_BYTES * len(batch.items)
-
-
-def _insert_in_order(sealed: deque[Batch], batch: Batch) -> None:
-    """Put `batch` back among `sealed` by its id: ids sort by the time of their seals."""
-    place = sum(1 for other in sealed if other.id < batch.id)
-    sealed.insert(place, batch)
 
 
 def _retrieve(future: asyncio.Future[None]) -> None:

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.admission.limits import NAMES as RATES
+from gateway.admission import NAMES as RATES
+from gateway.admission import read_number
 from gateway.auth.token import mint
 from gateway.bootstrap import database_url
 from gateway.catalog import BuiltinToken, CatalogStore, Workspace
@@ -106,10 +107,11 @@ def _limits(texts: Sequence[str]) -> dict[str, int | None]:
         name, equals, number = text.partition("=")
         if not equals or name not in _LIMITS:
             problems.append(f"{text}: write it as LIMIT=N, where LIMIT is one of {', '.join(_LIMITS)}")
-        elif number and not (number.isascii() and number.isdigit()):
-            problems.append(f'{name}: "{number}" is not a whole number')
-        else:
-            found[name] = int(number) if number else None
+            continue
+        try:
+            found[name] = read_number(name, number) if number else None
+        except ValueError as error:
+            problems.append(f'{name}: "{number}" {error}')
     if problems:
         raise ConfigurationError(*problems)
     return found

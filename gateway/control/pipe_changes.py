@@ -158,7 +158,10 @@ class PipeChanges:
         if name is not None and name != old.name:
             check_node_unused(found, old, "renamed")
         wanted = WantedNode(
-            old.sql if sql is None else sql, name or old.name, old.description if description is None else description
+            old.sql if sql is None else sql,
+            name or old.name,
+            old.description if description is None else description,
+            tags=old.tags,
         )
         node = new_node(wanted, wanted.name, self._clock.now(), old)
         others = [each for each in found.nodes if each.id != old.id]

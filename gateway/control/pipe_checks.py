@@ -1,7 +1,7 @@
 """Pipe checks: what a pipe has to be before it is recorded."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -12,6 +12,7 @@ from gateway.control.pipe_sql import check_sql
 from gateway.control.token_lines import Lines
 from gateway.core.errors import Conflict, GatewayError, InvalidRequest, NotFound
 from gateway.core.ids import datasource_id
+from gateway.schema.directives import written_item
 from gateway.schema.names import check_resource_name
 from gateway.schema.service import service_table
 
@@ -30,6 +31,7 @@ class WantedNode:
     name: str = ""
     description: str = ""
     type: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class WantedPipe:
     nodes: tuple[WantedNode, ...] = ()
     description: str = ""
     tokens: Lines = ()
-    tags: dict[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def node_of(pipe: Pipe, which: str) -> Node:
@@ -140,8 +142,8 @@ def new_node(wanted: WantedNode, name: str, now: float, old: Node | None) -> Nod
     check_resource_name(name, "Node")
     sql, description = check_text("SQL", wanted.sql), checked_description(wanted.description)
     if old is None:
-        return Node(datasource_id(), name, sql, description, created_at=now, updated_at=now)
-    return replace(old, name=name, sql=sql, description=description, updated_at=now)
+        return Node(datasource_id(), name, sql, description, tags=wanted.tags, created_at=now, updated_at=now)
+    return replace(old, name=name, sql=sql, description=description, tags=wanted.tags, updated_at=now)
 
 
 def checked_description(text: str) -> str:
@@ -169,6 +171,8 @@ def draft(principal: Principal, wanted: WantedPipe, nodes: tuple[Node, ...], old
     if sum(node.type == "endpoint" for node in wanted.nodes) > 1:
         raise InvalidRequest("Multiple non-standard nodes in pipe. There can only be one")
     checked_description(wanted.description)
+    for tag in wanted.tags:
+        written_item(f"{tag}={wanted.tags[tag]}")
     if old is not None:
         return replace(old, nodes=nodes)
     return Pipe(

@@ -9,6 +9,8 @@ from gateway.auth.scopes import Action, Scope, forbidden
 from gateway.auth.service import Authenticator
 from gateway.catalog import Catalog, Node, Pipe, Snapshot
 from gateway.control.pipe_describe import chosen, described_node, described_pipe
+from gateway.control.pipe_files import pipe_text
+from gateway.control.token_lines import granted
 from gateway.core.errors import Forbidden, NotFound
 
 # After Tinybird's own words for data sources.
@@ -101,9 +103,18 @@ class PipeControl:
         # What hundreds of nodes read takes a while to find out; after the first time it is remembered.
         return await asyncio.to_thread(show)
 
-    def described(self, pipe: Pipe, base_url: str) -> dict[str, Any]:
-        """Return a pipe as its own page shows it."""
-        return described_pipe(self.snapshot, pipe, base_url)
+    def described(self, principal: Principal, pipe: Pipe, base_url: str) -> dict[str, Any]:
+        """Return a pipe as its own page shows it, with the text of its file."""
+        return {**described_pipe(self.snapshot, pipe, base_url), "content": self.text(principal, pipe)}
+
+    def text(self, principal: Principal, pipe: Pipe) -> str:
+        """Return the text of the pipe's `.pipe` file; with its TOKEN lines for who manages tokens.
+
+        Raises:
+            SchemaError: see `pipe_text`.
+        """
+        lines = granted(self.snapshot, pipe) if principal.allows(Action.TOKENS) else ()
+        return pipe_text(self.snapshot, pipe, (name for name, _ in lines))
 
     def described_node(self, pipe: Pipe, node: Node) -> dict[str, Any]:
         """Return a node as its pipe's page shows it."""

@@ -30,6 +30,8 @@ class TemplateError(InvalidRequest):
 class AuthorError(TemplateError):
     """The template called `error('…')`."""
 
+    documentation = ""
+
     def __init__(self, reason: str) -> None:
         super().__init__(reason, prefix="")
 

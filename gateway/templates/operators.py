@@ -187,9 +187,11 @@ def _plain(value: Any) -> Any:
 
 
 def _is(left: Any, right: Any) -> bool:
-    """`is`, for None and truth values; anything else has no identity worth asking for."""
+    """`is`: a text or a number has no identity worth asking for, a list has."""
     if left is None or right is None:
         return bool(left == right)
+    if isinstance(left, list | dict | set | tuple):
+        return left is right
     return type(left) is type(right) and bool(left == right)
 
 

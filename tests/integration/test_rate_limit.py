@@ -1,11 +1,13 @@
 """Rate limits, one setting away: events.md §11, item 12; query.md §1.6."""
 
+import functools
 import socket
 import threading
 import time
 
 import pytest
 
+from gateway.cli import main
 from tests.support.gateway import Gateway
 
 LIMITS = "datasource.requests=4, datasource.rows=1000, datasource.bytes=100kB, endpoint.requests=8"
@@ -184,6 +186,21 @@ def test_a_query_too_many_at_once_is_refused_until_the_other_has_ended(limited):
     check_refusal(refused.headers, refused.error)
     assert {answer.status for answer in found} == {200, 429}
     assert await_let_in(lambda: limited.get("/v0/sql", q="SELECT 1")).status == 200
+
+
+def test_a_workspace_may_have_limits_of_its_own(limited):
+    user = limited.tokens["user_token"]
+    made = limited.post("/v1/workspaces", token=user, name="few").json
+    name, ask = "mine", functools.partial(limited.post_events, "mine", ROW, token=made["token"])
+    assert limited.post("/v0/datasources", token=made["token"], name=name, schema="id UInt32").status == 200
+    assert main(["workspace", "limit", "few", "workspace.requests=2", "--data-dir", str(limited.data_dir)]) == 0
+    began = time.monotonic()
+    while ask().headers["X-RateLimit-Limit"] != "2":  # heard of within a second
+        assert time.monotonic() - began < 10
+
+    assert await_let_in(lambda: limited.get("/v0/datasources", token=made["token"])).headers["X-RateLimit-Limit"] == "2"
+    assert 429 in {limited.get("/v0/datasources", token=made["token"]).status for _ in range(9)}
+    assert limited.get("/v0/datasources").status == 200
 
 
 def test_who_was_refused_and_of_what_is_counted(limited):

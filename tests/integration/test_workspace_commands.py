@@ -93,6 +93,7 @@ def test_a_dropped_workspace_is_gone_from_a_running_gateway(gateway, command):
         (("limit", "nobody", "rows=1"), 2, "where LIMIT is one of datasources_max, pipes_max, tokens_max"),
         (("limit", "nobody", "tokens_max=-1", "pipes_max=x"), 2, 'pipes_max: "x" is not a whole number'),
         (("limit", "nobody", "tokens_max"), 2, "write it as LIMIT=N"),
+        (("limit", "nobody", "token.bytes=x"), 2, 'token.bytes: "x" is not a size'),
     ],
 )
 def test_what_cannot_be_done_is_said(command, arguments, code, complaint):

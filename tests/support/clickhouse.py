@@ -16,6 +16,7 @@ class FakeClickHouse:
         self.inserts = 0
         self.answers: deque[str] = deque()  # what happens to the next inserts: ok, down, lost, busy, unknown
         self.refused_values: set[object] = set()  # a row with one of these is refused, and its whole insert with it
+        self.unknown: set[str] = set()  # data sources without a table
         self.is_down = False
         self._window = dedup_window
         self._tokens: dict[tuple[str, bool], deque[str]] = {}
@@ -30,7 +31,7 @@ class FakeClickHouse:
             raise ServerError("connection refused", None)
         if answer == "busy":
             raise ServerError("Too many parts", 252)
-        if answer == "unknown":
+        if answer == "unknown" or datasource_id in self.unknown:
             raise ServerError("Table does not exist", 60)
         table = pa.ipc.open_stream(pa.py_buffer(body)).read_all()
         assert table.schema.names == columns

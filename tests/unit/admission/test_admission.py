@@ -136,6 +136,16 @@ def test_two_processes_count_together():
     assert len(let_in(one, [0.0] * 3)) + len(let_in(other, [0.0] * 9)) == 5
 
 
+def test_what_others_took_between_the_check_and_the_count_stays_counted():
+    room, limit = Buckets(), Limit("workspace", "requests", 3)
+    one, other = (ticket(limit, room=room) for _ in range(2))
+    one.check(0.0)
+    let_in(other, [0.0] * 2)
+    assert one.count(0.0) == (3, 0, 1)
+
+    assert not is_let_in(other, 0.0)
+
+
 def test_a_moment_of_another_boot_holds_nobody_up():
     room = Buckets()
     place, _ = room.look(7, 1e6)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.admission import check_limits, parse_limits
+from gateway.admission import parse_limits
 
 
 def test_limits_are_read():
@@ -29,12 +29,3 @@ def test_limits_are_read():
 def test_what_is_no_limit_is_refused_in_words(text, said):
     with pytest.raises(ValueError, match=said):
         parse_limits(text)
-
-
-@pytest.mark.parametrize(
-    "limits", [{"user.requests": 1}, {"token.rows": -1}, {"token.rows": "5"}, {"token.rows": True}]
-)
-def test_limits_of_a_workspace_are_checked(limits):
-    check_limits({"token.rows": 5, "workspace.requests": 0})
-    with pytest.raises(ValueError, match=r"\w"):
-        check_limits(limits)

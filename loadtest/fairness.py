@@ -1,0 +1,267 @@
+"""Fairness: what does a tenant notice of one that sends a hundred times as much?
+
+    python loadtest/fairness.py
+    python loadtest/fairness.py --rate 50 --times 100 --rounds 4 --seconds 4 --limit 200
+
+Two workspaces of one gateway. The quiet one sends one-row bodies at a fixed rate, whatever is answered, and its times run
+from the moment each was due; the noisy one does the same, `--times` as often. In turn: the quiet one alone, beside the
+noisy one without limits, and beside it with `workspace.requests` limited. Each sender is a process of its own.
+"""
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import orjson
+import uvloop
+import workload
+from processes import Failed, Gateway, ask, cpu_seconds
+from workload import Target
+
+_TICK_SECONDS = 0.005
+_BACKLOG_SECONDS_MAX = 2.0  # what a sender that is not answered lets pile up
+
+
+# --- a sender ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Sender:
+    """Sends a request when one is due and a connection is free; `seconds` run from when it was due."""
+
+    request: bytes
+    rate: float
+    idle: list = field(default_factory=list)
+    due: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    statuses: dict[int, int] = field(default_factory=dict)
+    dropped: int = 0
+    lost: int = 0
+
+    async def run(self, port: int, connections: int, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(connections):
+            await loop.create_connection(lambda: _Connection(self), "127.0.0.1", port)
+        began, sent = time.perf_counter(), 0
+        while (now := time.perf_counter()) - began < seconds:
+            wanted = int((now - began) * self.rate)
+            self.due += [began + number / self.rate for number in range(sent, wanted)]
+            sent = wanted
+            allowed = int(self.rate * _BACKLOG_SECONDS_MAX)
+            if len(self.due) > allowed:
+                self.dropped += len(self.due) - allowed
+                del self.due[:-allowed]
+            while self.due and self.idle:
+                self.idle.pop().send(self.due.pop(0))
+            await asyncio.sleep(_TICK_SECONDS)
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, sender: _Sender) -> None:
+        self.sender = sender
+        self.due = 0.0
+        self.rest = b""
+
+    def connection_made(self, transport) -> None:
+        self.transport = transport
+        self.sender.idle.append(self)
+
+    def send(self, due: float) -> None:
+        self.due = due
+        self.transport.write(self.sender.request)
+
+    def data_received(self, data: bytes) -> None:
+        self.rest += data
+        head = self.rest.find(b"\r\n\r\n")
+        if head < 0 or not self.rest.endswith(b"}"):
+            return
+        status, sender = int(self.rest[9:12]), self.sender
+        self.rest = b""
+        sender.seconds.append(time.perf_counter() - self.due)
+        sender.statuses[status] = sender.statuses.get(status, 0) + 1
+        if sender.due:
+            self.send(sender.due.pop(0))
+        else:
+            sender.idle.append(self)
+
+    def connection_lost(self, _error) -> None:
+        self.sender.lost += 1
+        with suppress(ValueError):
+            self.sender.idle.remove(self)
+
+
+def _send(given: argparse.Namespace) -> int:
+    """Be a sender: the request comes on standard input, the result goes to standard output."""
+    sender = _Sender(sys.stdin.buffer.read(), given.rate)
+    uvloop.run(sender.run(given.port, given.connections, given.seconds))
+    result = {
+        "seconds": sender.seconds,
+        "statuses": {str(status): count for status, count in sender.statuses.items()},
+        "dropped": sender.dropped + len(sender.due),
+        "lost": sender.lost,
+    }
+    sys.stdout.buffer.write(orjson.dumps(result))
+    return 0
+
+
+# --- the comparison ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Arm:
+    """What the quiet one saw in one situation, and what became of the noisy one's."""
+
+    seconds: list[float] = field(default_factory=list)
+    failed: int = 0
+    taken: int = 0
+    refused: int = 0
+    offered: float = 0.0
+    worker_cpu: list[float] = field(default_factory=list)
+
+    def quantile(self, share: float) -> float:
+        ordered = sorted(self.seconds) or [0.0]
+        return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000
+
+
+class _Process:
+    """A sender that runs."""
+
+    def __init__(self, port: int, request: bytes, rate: float, connections: int, seconds: float) -> None:
+        command = [sys.executable, __file__, "send", str(port), str(rate), str(connections), str(seconds)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._seconds = seconds
+        assert self._process.stdin is not None
+        self._process.stdin.write(request)
+        self._process.stdin.close()
+        self._process.stdin = None
+
+    def result(self) -> dict:
+        try:
+            said, _ = self._process.communicate(timeout=self._seconds + 20)
+        finally:
+            self._process.kill()
+            self._process.wait()
+        return orjson.loads(said)
+
+
+def _tenant(gateway: Gateway, name: str) -> bytes:
+    """Make a workspace with a data source; return the request that it sends."""
+    user = orjson.loads(ask("GET", gateway.port, "/tokens")[1])["user_token"]
+    status, answer = ask(
+        "POST", gateway.port, f"/v1/workspaces?name={name}", headers={"Authorization": f"Bearer {user}"}
+    )
+    if status != 200:
+        raise Failed(f"no workspace: {status} {answer.decode()}")
+    token = orjson.loads(answer)["token"]
+    schema = workload.SCHEMA.encode()
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    body = orjson.dumps({"name": "events", "mode": "create", "schema": schema.decode(), "engine": "MergeTree",
+                         "engine_sorting_key": workload.SORTING_KEY})  # fmt: skip
+    status, answer = ask("POST", gateway.port, "/v0/datasources", body, headers)
+    if status != 200:
+        raise Failed(f"no data source: {status} {answer.decode()}")
+    target, row = Target.events(token, "events"), workload.bodies(1, 1)[0]
+    lines = "".join(f"{key}: {value}\r\n" for key, value in target.headers)
+    head = f"POST {target.path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{lines}Content-Length: {len(row)}\r\n\r\n"
+    return head.encode() + row
+
+
+@contextmanager
+def _gateway(directory: Path, given: argparse.Namespace, *options: str) -> Iterator[Gateway]:
+    made = Gateway(directory, directory / "data", None, "--workers", str(given.workers), *options)
+    try:
+        made.await_quiet()
+        yield made
+    finally:
+        made.stop()
+
+
+def _measure(arm: _Arm, gateway: Gateway, quiet: bytes, noisy: bytes | None, given: argparse.Namespace) -> None:
+    noise = None
+    workers = gateway.pids()["worker"]
+    cpu = sum(map(cpu_seconds, workers))
+    if noisy is not None:
+        noise = _Process(gateway.port, noisy, given.rate * given.times, 64, given.seconds + 1.0)
+        time.sleep(0.7)
+    found = _Process(gateway.port, quiet, given.rate, 8, given.seconds).result()
+    arm.seconds += found["seconds"]
+    arm.failed += sum(count for status, count in found["statuses"].items() if status != "202") + found["dropped"]
+    arm.failed += found["lost"]
+    if noise is not None:
+        heard = noise.result()
+        arm.taken += heard["statuses"].get("202", 0)
+        arm.refused += sum(count for status, count in heard["statuses"].items() if status != "202")
+        arm.offered += given.seconds + 1.0
+    arm.worker_cpu.append((sum(map(cpu_seconds, workers)) - cpu) / given.seconds)
+
+
+def _compare(given: argparse.Namespace) -> int:
+    arms = {name: _Arm() for name in ("alone", "beside, no limits", "alone, with limits", "beside, with limits")}
+    with TemporaryDirectory(prefix="fairness-", dir=given.dir) as place:
+        free, held = Path(place) / "free", Path(place) / "held"
+        free.mkdir()
+        held.mkdir()
+        limit = f"workspace.requests={given.limit}"
+        with _gateway(free, given) as open_to_all, _gateway(held, given, "--rate-limits", limit) as fair:
+            tenants = {g: (_tenant(g, "quiet"), _tenant(g, "noisy")) for g in (open_to_all, fair)}
+            for gateway, requests in tenants.items():  # every worker has done everything once
+                for request in requests:
+                    _Process(gateway.port, request, 20, 16, 1.0).result()
+            for _ in range(given.rounds):
+                for number, (name, arm) in enumerate(arms.items()):
+                    gateway = fair if "with" in name else open_to_all
+                    quiet, noisy = tenants[gateway]
+                    _measure(arm, gateway, quiet, noisy if number % 2 else None, given)
+    _print(arms, given)
+    return 0
+
+
+def _print(arms: dict[str, _Arm], given: argparse.Namespace) -> None:
+    print(f"quiet: {given.rate:g} requests/s; noisy: {given.times:g} times as many; limit: {given.limit} a second each; "
+          f"{given.workers} workers, {os.cpu_count()} CPUs, {given.rounds} rounds of {given.seconds:g} s\n")  # fmt: skip
+    print(
+        "| quiet tenant | requests | failed | p50 ms | p90 ms | p99 ms | p99 / alone | noisy: taken/s | refused/s | workers' CPU |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    alone = 1.0
+    for name, arm in arms.items():
+        p99 = arm.quantile(0.99)
+        if name.startswith("alone"):
+            alone = p99 or 1.0
+        offered = arm.offered or 1.0
+        print(
+            f"| {name} | {len(arm.seconds)} | {arm.failed} | {arm.quantile(0.5):.2f} | {arm.quantile(0.9):.2f} | {p99:.2f} | "
+            f"{p99 / alone:.2f} | {arm.taken / offered:.0f} | {arm.refused / offered:.0f} | "
+            f"{sum(arm.worker_cpu) / len(arm.worker_cpu):.2f} |"
+        )
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if sys.argv[1:2] == ["send"]:
+        arguments.add_argument("send")
+        arguments.add_argument("port", type=int)
+        arguments.add_argument("rate", type=float)
+        arguments.add_argument("connections", type=int)
+        arguments.add_argument("seconds", type=float)
+        return _send(arguments.parse_args())
+    arguments.add_argument("--rate", type=float, default=50, help="requests a second of the quiet one")
+    arguments.add_argument("--times", type=float, default=100, help="how much more the noisy one sends")
+    arguments.add_argument("--limit", type=int, default=200, help="requests a second of each workspace")
+    arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--seconds", type=float, default=3)
+    arguments.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    arguments.add_argument("--dir", type=Path, help="where data is written; must be a real disk")
+    return _compare(arguments.parse_args())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
