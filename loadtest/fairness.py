@@ -26,7 +26,7 @@ import workload
 from processes import Failed, Gateway, ask, cpu_seconds
 from workload import Target
 
-_TICK_SECONDS = 0.005
+_TICK_SECONDS_MIN = 0.001
 _BACKLOG_SECONDS_MAX = 2.0  # what a sender that is not answered lets pile up
 
 
@@ -61,7 +61,7 @@ class _Sender:
                 del self.due[:-allowed]
             while self.due and self.idle:
                 self.idle.pop().send(self.due.pop(0))
-            await asyncio.sleep(_TICK_SECONDS)
+            await asyncio.sleep(max(_TICK_SECONDS_MIN, began + (sent + 1) / self.rate - time.perf_counter()))
 
 
 class _Connection(asyncio.Protocol):
@@ -103,7 +103,7 @@ def _send(given: argparse.Namespace) -> int:
     sender = _Sender(sys.stdin.buffer.read(), given.rate)
     uvloop.run(sender.run(given.port, given.connections, given.seconds))
     result = {
-        "seconds": sender.seconds,
+        "seconds": sender.seconds if given.tell else [],  # what nobody reads at once would fill the pipe
         "statuses": {str(status): count for status, count in sender.statuses.items()},
         "dropped": sender.dropped + len(sender.due),
         "lost": sender.lost,
@@ -134,8 +134,11 @@ class _Arm:
 class _Process:
     """A sender that runs."""
 
-    def __init__(self, port: int, request: bytes, rate: float, connections: int, seconds: float) -> None:
+    def __init__(
+        self, port: int, request: bytes, rate: float, connections: int, seconds: float, *, tell: bool = False
+    ) -> None:
         command = [sys.executable, __file__, "send", str(port), str(rate), str(connections), str(seconds)]
+        command += ["--tell"] if tell else []
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._seconds = seconds
         assert self._process.stdin is not None
@@ -191,7 +194,7 @@ def _measure(arm: _Arm, gateway: Gateway, quiet: bytes, noisy: bytes | None, giv
     if noisy is not None:
         noise = _Process(gateway.port, noisy, given.rate * given.times, 64, given.seconds + 1.0)
         time.sleep(0.7)
-    found = _Process(gateway.port, quiet, given.rate, 8, given.seconds).result()
+    found = _Process(gateway.port, quiet, given.rate, 8, given.seconds, tell=True).result()
     arm.seconds += found["seconds"]
     arm.failed += sum(count for status, count in found["statuses"].items() if status != "202") + found["dropped"]
     arm.failed += found["lost"]
@@ -252,6 +255,7 @@ def main() -> int:
         arguments.add_argument("rate", type=float)
         arguments.add_argument("connections", type=int)
         arguments.add_argument("seconds", type=float)
+        arguments.add_argument("--tell", action="store_true")
         return _send(arguments.parse_args())
     arguments.add_argument("--rate", type=float, default=50, help="requests a second of the quiet one")
     arguments.add_argument("--times", type=float, default=100, help="how much more the noisy one sends")

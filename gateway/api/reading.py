@@ -60,6 +60,7 @@ class Reads:
                 # A workspace that watches itself would see nothing else (query.md §4).
                 is_recorded = pipe is not None or not prepared.fenced.reads_only_service
                 summary = answer.summary
+                request.charge(summary.result_rows, len(answer.body or b""))
                 async with answer:
                     response = await _send(request, answer)
         except GatewayError as failed:

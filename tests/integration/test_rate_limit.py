@@ -1,6 +1,5 @@
 """Rate limits, one setting away: events.md §11, item 12; query.md §1.6."""
 
-import functools
 import socket
 import threading
 import time
@@ -188,19 +187,36 @@ def test_a_query_too_many_at_once_is_refused_until_the_other_has_ended(limited):
     assert await_let_in(lambda: limited.get("/v0/sql", q="SELECT 1")).status == 200
 
 
-def test_a_workspace_may_have_limits_of_its_own(limited):
-    user = limited.tokens["user_token"]
-    made = limited.post("/v1/workspaces", token=user, name="few").json
-    name, ask = "mine", functools.partial(limited.post_events, "mine", ROW, token=made["token"])
-    assert limited.post("/v0/datasources", token=made["token"], name=name, schema="id UInt32").status == 200
-    assert main(["workspace", "limit", "few", "workspace.requests=2", "--data-dir", str(limited.data_dir)]) == 0
-    began = time.monotonic()
-    while ask().headers["X-RateLimit-Limit"] != "2":  # heard of within a second
+def workspace(limited, name, *limits):
+    """Make a workspace, with limits of its own; return its token when they are known."""
+    token = limited.post("/v1/workspaces", token=limited.tokens["user_token"], name=name).json["token"]
+    arguments = ["workspace", "limit", name, "token.requests=999", *limits, "--data-dir", str(limited.data_dir)]
+    assert main(arguments) == 0
+    began, known = time.monotonic(), 0
+    while known < 20:  # connections go to any worker
+        told = limited.get("/v0/datasources", token=token).headers["X-RateLimit-Limit"]
+        known = known + 1 if told is not None else 0
         assert time.monotonic() - began < 10
+    return token
 
-    assert await_let_in(lambda: limited.get("/v0/datasources", token=made["token"])).headers["X-RateLimit-Limit"] == "2"
-    assert 429 in {limited.get("/v0/datasources", token=made["token"]).status for _ in range(9)}
+
+def test_a_workspace_may_have_limits_of_its_own(limited):
+    token = workspace(limited, "few", "workspace.requests=2")
+    answers = [limited.get("/v0/datasources", token=token) for _ in range(9)]
+
+    assert {answer.headers["X-RateLimit-Limit"] for answer in answers} == {"2"}
+    assert 429 in {answer.status for answer in answers}
     assert limited.get("/v0/datasources").status == 200
+
+
+@pytest.mark.parametrize(("unit", "per_second"), [("rows", 100), ("bytes", 500)])
+def test_what_a_query_answers_is_charged_too(limited, unit, per_second):
+    token = workspace(limited, f"reading_{unit}", f"endpoint.{unit}={per_second}", "endpoint.requests=0")
+    assert limited.get("/v0/sql", token=token, q="SELECT number FROM numbers(300)").status == 200
+    refused = limited.get("/v0/sql", token=token, q="SELECT 1")
+
+    assert refused.status == 429
+    assert f"{unit} of this endpoint" in refused.error
 
 
 def test_who_was_refused_and_of_what_is_counted(limited):
