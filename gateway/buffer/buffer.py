@@ -28,7 +28,7 @@ from typing import Final, NamedTuple
 import pyarrow as pa
 
 from gateway.buffer.accumulator import Accumulator, Stream
-from gateway.buffer.batch import Batch, Commit, spilled_batch, stream, table, unstream
+from gateway.buffer.batch import Batch, Commit, insert_body, spilled_batch, table, unstream
 from gateway.buffer.layout import Layout
 from gateway.buffer.options import BufferFull, BufferOptions
 from gateway.buffer.pressure import ITEM_BYTES, Room, Shares, next_to_spill, weight
@@ -180,9 +180,7 @@ class Buffer:
         await self._await_seal(batch)
         if batch.spilled:
             return await asyncio.to_thread(self._spill.read, batch.id)
-        if batch.bytes > 256 * 1024:
-            return await asyncio.to_thread(lambda: stream(table(batch.layout, batch.items)))
-        return stream(table(batch.layout, batch.items))
+        return await insert_body(batch.layout, batch.items, lambda: self._clock.sleep(0))
 
     async def ack(self, batch: Batch) -> None:
         """Record that a taken batch is in ClickHouse; durable when this returns, so that its stream may go on."""

@@ -19,6 +19,7 @@ from gateway.buffer.layout import Layout
 from gateway.buffer.options import BufferFull
 from gateway.buffer.records import Item
 from gateway.core.clock import Clock
+from gateway.core.turns import Turns
 from gateway.ingest.fit import Fitted, Fitter
 from gateway.ingest.intake import PART_BYTES, Intake
 from gateway.schema.columns import Schema
@@ -127,6 +128,7 @@ class Ingestor:
         self._buffer = buffer
         self._options = options
         self._clock = clock
+        self._turns = Turns()
         self._plans: OrderedDict[tuple[str, int], _Plan] = OrderedDict()
 
     def keeper(self, destination: Destination) -> Callable[[bytes, str], tuple[asyncio.Future[None], int, int]]:
@@ -191,8 +193,8 @@ class Ingestor:
         intake = Intake(plan.fitter, self._clock.now(), import_id)
         async with aclosing(pieces):  # type: ignore[type-var]
             async for piece in pieces:
+                await self._turns.wait(len(piece))
                 kept.add(intake.take(piece))
-                await self._clock.sleep(0)  # others have their turn
         kept.add(intake.finish())
         return await self._keep(kept, wait=wait)
 

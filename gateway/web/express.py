@@ -23,6 +23,7 @@ from aiohttp.web import RequestKey
 from gateway.core.clock import Clock
 from gateway.core.errors import RateLimited
 from gateway.core.ids import RequestIds
+from gateway.core.turns import Turns
 from gateway.web.errors import body_of, headers_of
 
 HEAD_BYTES_MAX: Final = 4096
@@ -30,6 +31,9 @@ HEAD_BYTES_MAX: Final = 4096
 
 BODY_BYTES_MAX: Final = 256 * 1024
 """Larger bodies go the ordinary way, which reads them with backpressure and takes them in pieces."""
+
+SMALL_BYTES_MAX: Final = 16 * 1024
+"""Smaller bodies are taken as soon as they are there: less than it costs to make them wait for a turn."""
 
 # Heads kept: of a producer each, or of a few if its headers vary. The one used longest ago makes room.
 _HEADS_MAX: Final = 2048
@@ -89,6 +93,8 @@ class Express:
         self._waiting: list[Callable[[asyncio.Future[None]], None]] = []
         self._second = 0
         self._prefixes: dict[int, bytes] = {}
+        self.turns = Turns()
+        """For larger bodies, see `SMALL_BYTES_MAX`."""
 
     def find(self, data: bytes) -> Known | None:
         """Return what is known of the request that `data` begins with; its body may not be all there."""

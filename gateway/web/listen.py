@@ -23,7 +23,7 @@ from gateway.core.errors import RateLimited
 from gateway.telemetry import tally
 from gateway.telemetry.logs import get_logger
 from gateway.web.errors import body_of
-from gateway.web.express import HEAD_BYTES_MAX, SHORTCUT, Express, Known
+from gateway.web.express import HEAD_BYTES_MAX, SHORTCUT, SMALL_BYTES_MAX, Express, Known
 from gateway.web.request import JSON
 
 _logger = get_logger(__name__)
@@ -231,10 +231,16 @@ class Connection(RequestHandler):
 
     def _take(self, known: Known, body: bytes) -> None:
         began = self._loop.time()
-        request_id = self._express.next_id()
         if len(body) > known.body_bytes:
             self._held.append(body[known.body_bytes :])
             body = body[: known.body_bytes]
+        if len(body) <= SMALL_BYTES_MAX:
+            self._keep(known, body, began)
+        else:
+            self._express.turns.run(len(body), partial(self._keep, known, body, began))
+
+    def _keep(self, known: Known, body: bytes, began: float) -> None:
+        request_id = self._express.next_id()
         try:
             durable, kept = known.shortcut.take(body, request_id)
         except RateLimited as error:

@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 
+from gateway.buffer.batch import insert_body
 from gateway.clickhouse.client import Client, ClientOptions
 from gateway.clickhouse.errors import ServerError
 from gateway.clickhouse.inserter import ClickHouseInserter
@@ -94,6 +95,23 @@ async def test_a_backlog_longer_than_the_window_lands_once_through_crashes(datab
 
     assert await database.ids("t_a") == list(range(600))
     assert await database.ids("v") == list(range(600))
+
+
+async def test_an_insert_of_several_chunks_is_one_block_once(database):
+    chunks = [rows("t_a", list(range(start, start + 9_000))) for start in range(0, 36_000, 9_000)]
+    small = [rows("t_a", [number]) for number in range(36_000, 36_100)]
+    body = await insert_body(chunks[0][0], [item for _, item in (*chunks, *small)], lambda: asyncio.sleep(0))
+    assert body.count(b"\xff\xff\xff\xff") >= 6  # a schema, five chunks, the end
+
+    for _ in range(2):  # the answer to the first was lost
+        await database.inserter().insert("t_a", False, ["id", "text"], body, "token")
+
+    assert await database.ids("t_a") == list(range(36_100))
+    assert await database.ids("v") == list(range(36_100))
+    found = await database.client.rows(
+        "SELECT table, count() FROM system.parts WHERE active GROUP BY table ORDER BY table"
+    )
+    assert found == [("t_a", 1), ("v", 1)]
 
 
 async def test_a_killed_engine_neither_loses_nor_doubles(database, tmp_path):

@@ -1,10 +1,14 @@
 """Rows keep their values through both encodings, in any mixture, and through a split."""
 
+import asyncio
+
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.buffer.batch import Batch, encode_rows, stream, table, unstream
+from gateway.buffer import batch as batch_module
+from gateway.buffer.batch import Batch, encode_rows, insert_body, stream, table, unstream
 from gateway.buffer.layout import Layout
 from gateway.buffer.records import Child
 from gateway.buffer.recovery import split
@@ -34,6 +38,10 @@ def _item(layout, rows, arrow_rows_min):
     return encode_rows(layout, columns, len(rows), arrow_rows_min)
 
 
+async def pause():
+    pass
+
+
 @given(st.lists(st.tuples(st.lists(ROW, min_size=1, max_size=5), st.booleans()), min_size=1, max_size=4), st.data())
 def test_both_encodings_give_the_same_rows(requests, data):
     layout = Layout.of("t_x", False, SCHEMA)
@@ -46,6 +54,10 @@ def test_both_encodings_give_the_same_rows(requests, data):
     items = [_item(layout, request, 0 if arrow else 1000) for request, arrow in requests]
     assert table(layout, items).equals(expected)
     assert unstream(stream(table(layout, items))).equals(expected)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batch_module, "_CHUNK_ROWS", data.draw(st.integers(1, 6)))
+        assert unstream(asyncio.run(insert_body(layout, items, pause))).equals(expected)
 
     cut = data.draw(st.integers(0, len(rows)))
     batch = Batch(layout, 0.0, 1, items=items, rows=len(rows))
