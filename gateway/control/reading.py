@@ -1,7 +1,8 @@
 """Reading: a query of the Query API, or a call of an endpoint, from its text and parameters to its answer.
 
     text ── template ──► SQL ── names, pipes, fence ──► one SELECT ── engine ──► answer
-                                    └ kept for the next request with the same parameters, until the catalog changes
+                                    └ kept for the next request with the same parameters, until the catalog changes;
+                                      with other parameters, `query.shapes` spares most of it
 
 What a query reads is decided at one moment: by one snapshot of the catalog. Changes made on this node before the
 request are in it; of a change on another node it may hear half a second late, but for the Query API, which asks.
@@ -26,6 +27,7 @@ from gateway.core.clock import Clock
 from gateway.core.errors import Forbidden, InvalidRequest, NotFound, Unauthenticated
 from gateway.query.fence import FencedQuery, fence
 from gateway.query.service import Answer, QueryLimits, QueryService, Wanted, shown
+from gateway.query.shapes import Shapes
 from gateway.templates import compile_template
 from gateway.templates.errors import required
 
@@ -109,6 +111,7 @@ class ReadControl:
         self._secret = secret
         self._clock = clock
         self._answers = answers or AnswerCache(clock)
+        self._shapes = Shapes()
         self._snapshot: Snapshot | None = None
         self._prepared: dict[tuple[Any, ...], tuple[Principal, Prepared]] = {}
         self._chars = 0
@@ -191,7 +194,7 @@ class ReadControl:
 
             def run() -> FencedQuery:
                 rendered = names.rendered(text)
-                return fence(rendered.sql, names, rendered.secrets)
+                return self._shapes.fence(rendered.sql, names, rendered.secrets)
 
             found = _prepared(await _fenced(text, run), names)
             self._remember(key, ask.who, found, names)
@@ -209,9 +212,9 @@ class ReadControl:
         def run() -> FencedQuery:
             if text or condition:
                 rendered = names.rendered(text or "SELECT * FROM _")
-                return fence(rendered.sql, names, rendered.secrets)
+                return self._shapes.fence(rendered.sql, names, rendered.secrets)
             inlined = names.pipe(pipe)
-            fenced = fence(inlined.sql, inlined.resolve, inlined.bound)
+            fenced = self._shapes.fence(inlined.sql, inlined.resolve, inlined.bound)
             return replace(fenced, hides=True)
 
         size = sum(len(node.sql) for node in pipe.nodes) + len(text)

@@ -27,13 +27,13 @@ from gateway.query.parse import parse, parse_condition
 from gateway.query.render import check_same, render
 from gateway.query.resolved import Inlined, Resolve, Resolved
 
-__all__ = ["FencedQuery", "Inlined", "Resolve", "Resolved", "fence", "fence_condition"]
+__all__ = ["WRITTEN_CHARS_MAX", "FencedQuery", "Inlined", "Resolve", "Resolved", "fence", "fence_condition"]
 
 # Readable by every token: they hold nothing of anybody's.
 _OPEN_TABLES: Final = frozenset(["system.one", "system.numbers", "system.numbers_mt", "system.functions"])
 
-# Longer ones the engine would take its time to read.
-_WRITTEN_CHARS_MAX: Final = 1024 * 1024
+WRITTEN_CHARS_MAX: Final = 1024 * 1024
+"""Of what comes out; longer ones the engine would take its time to read."""
 
 # The name of a filtered table inside its own subquery, where it wins over every name outside.
 _FILTERED: Final = "row_filter"
@@ -103,8 +103,8 @@ def fence(sql: str, resolve: Resolve, bound: Mapping[str, str] | None = None) ->
     fencing.query(tree, _Scope())
     whole.expansion.finish(tree)
     text = render(tree)
-    if len(text) > _WRITTEN_CHARS_MAX:
-        raise TooLarge(f"The query is too long with all the pipes in it: the limit is {_WRITTEN_CHARS_MAX} characters")
+    if len(text) > WRITTEN_CHARS_MAX:
+        raise TooLarge(f"The query is too long with all the pipes in it: the limit is {WRITTEN_CHARS_MAX} characters")
     return FencedQuery(
         sql=text,
         format=output_format,

@@ -89,6 +89,25 @@ def aggregate_name(text: str) -> str:
     return found[1] if found else ""
 
 
+def token_texts(sql: str) -> list[str]:
+    """Return the texts of the tokens of `sql`: of a string, what it says.
+
+    Raises:
+        InvalidRequest: see `parse`.
+    """
+    return [token.text for token in _tokens(sql)]
+
+
+def literal_text(literal: str) -> str:
+    """Return what a string, in its quotes, says.
+
+    Raises:
+        InvalidRequest: see `parse`.
+    """
+    (token,) = _tokens(literal)
+    return str(token.text)
+
+
 def _tokens(sql: str) -> list[Token]:
     """Return the tokens of `sql`, once they are known to be bearable."""
     if len(sql.encode(errors="replace")) > SQL_BYTES_MAX:
