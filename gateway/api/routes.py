@@ -131,7 +131,7 @@ def _endpoints(api: EndpointsApi) -> list[Route]:
     one = "/v0/pipes/{name}"
     return [
         *(
-            Route(method, f"{one}.{extension}", api.call(extension), Action.PIPE_READ, size, jwt=True)
+            Route(method, f"{one}.{extension}", api.call(extension), Action.PIPE_READ, size, jwt=True, audit=False)
             for extension in FORMATS
             for method, size in (("GET", _SMALL), ("POST", _DOCUMENT))
         ),

@@ -70,6 +70,16 @@ def test_quotas_hold_and_can_be_raised_and_taken_away(gateway, command):
     assert datasource("third")[0] == 200
 
 
+def test_rates_of_a_workspace_are_set_beside_a_running_gateway(gateway, command):
+    name = gateway.new_name("tenant")
+    token = command("create", name)[1].split()[-1]
+    assert gateway.get("/v0/datasources", token=token).status == 200
+
+    command("limit", name, "workspace.requests=1")
+
+    until(lambda: gateway.get("/v0/datasources", token=token).status, lambda status: status == 429)
+
+
 def test_a_dropped_workspace_is_gone_from_a_running_gateway(gateway, command):
     name = gateway.new_name("tenant")
     token = command("create", name)[1].split()[-1]
@@ -90,7 +100,11 @@ def test_a_dropped_workspace_is_gone_from_a_running_gateway(gateway, command):
         (("drop", "Tinybird_Local_Testing", "Tinybird_Local_Testing"), 1, "can not be deleted"),
         (("drop", "nobody", "nobody"), 1, 'Workspace "nobody" does not exist'),
         (("limit", "nobody", "tokens_max=1"), 1, 'Workspace "nobody" does not exist'),
-        (("limit", "nobody", "rows=1"), 2, "where LIMIT is one of datasources_max, pipes_max, tokens_max"),
+        (
+            ("limit", "nobody", "rows=1"),
+            2,
+            "where LIMIT is one of datasources_max, pipes_max, tokens_max, ",
+        ),
         (("limit", "nobody", "tokens_max=-1", "pipes_max=x"), 2, 'pipes_max: "x" is not a whole number'),
         (("limit", "nobody", "tokens_max"), 2, "write it as LIMIT=N"),
         (("limit", "nobody", "token.bytes=x"), 2, 'token.bytes: "x" is not a size'),
