@@ -20,6 +20,7 @@ from gateway.clickhouse.errors import ServerError
 
 # For inserts, where the server is new enough to know them: without this one a profile could turn deduplication off.
 _WHERE_KNOWN: Final = {"deduplicate_insert": "enable"}
+_WHERE_KNOWN_SELECT: Final = {"deduplicate_insert_select": "enable_even_for_bad_queries"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,17 @@ class Client:
         async with _Translated():
             driver = await self._get()
             await driver.command(sql, settings=dict(settings or {}))
+
+    async def insert_select(self, sql: str, settings: Mapping[str, Any]) -> None:
+        """Run an INSERT … SELECT of ours, whose rows are the same and in one order each time; once for each token.
+
+        Raises:
+            ServerError: refused, or no answer (`code` None): it may have been committed all the same.
+        """
+        async with _Translated():
+            driver = await self._get()
+            known = {name: value for name, value in _WHERE_KNOWN_SELECT.items() if name in driver.server_settings}
+            await driver.command(sql, settings={**known, **settings})
 
     async def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Return the rows of a small query of ours.

@@ -1,13 +1,16 @@
-"""Staging: rows taken out of a quarantine, in a table that nothing merges. Pure: names in, SQL out.
+"""Staging: rows on their way, in a table that nothing merges. Pure: names in, SQL out.
 
-`MOVE PARTITION` takes rows from one table to the other in one step; they are never in both, and never in neither. In
-the table made here parts are not merged, so a row is known by its part and its place in it for as long as the table is
-there: the rows can be read in blocks, again and again the same.
+They are taken out of a quarantine: `MOVE PARTITION` takes rows from one table to the other in one step; they are
+never in both, and never in neither. Or they are those of a query: see `imports.moving`.
+
+In the tables made here parts are not merged, so a row is known by its part and its place in it for as long as the table
+is there: the rows can be read in blocks, again and again the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from gateway.clickhouse.inserter import SETTINGS as INSERT_SETTINGS
 from gateway.schema.names import quote_identifier, quote_string
 from gateway.schema.quarantine import QUARANTINE_ENGINE
 
@@ -19,7 +22,29 @@ PARTS: Final = (
     "ORDER BY name"
 )
 COLUMNS: Final = "SELECT name FROM system.columns WHERE database = {database:String} AND table = {table:String}"
+BYTES: Final = (
+    "SELECT sum(data_uncompressed_bytes) FROM system.parts "
+    "WHERE active AND database = {database:String} AND table = {table:String}"
+)
 EXISTS: Final = "SELECT count() FROM system.tables WHERE database = {database:String} AND name = {table:String}"
+
+FILL_SETTINGS: Final[Mapping[str, str | int]] = {
+    "async_insert": 0,
+    "insert_deduplicate": 0,
+    "max_partitions_per_insert_block": 0,
+    "allow_ddl": 0,
+    "allow_introspection_functions": 0,
+    "wait_end_of_query": 1,
+}
+"""A query of a user with an INSERT in front of it cannot be read-only: it is the fence that holds."""
+
+MOVE_SETTINGS: Final[Mapping[str, object]] = {
+    **INSERT_SETTINGS,
+    "max_threads": 1,
+    "max_block_size": 1_048_449,
+    "preferred_block_size_bytes": 0,
+}
+"""One block, in one order, under one token."""
 
 
 def create(database: str, table: str, source: str) -> str:
@@ -29,6 +54,33 @@ def create(database: str, table: str, source: str) -> str:
         f"CREATE TABLE IF NOT EXISTS {_place(database, table)} AS {_place(database, source)} ENGINE = {engine.name} "
         f"PARTITION BY {engine.partition_key} ORDER BY {engine.sorting_key} SETTINGS {_SETTINGS}"
     )
+
+
+def create_plain(database: str, table: str, columns: Sequence[tuple[str, str]]) -> str:
+    """Return the statement that makes the empty table of `columns`: names, and types as SQL."""
+    inside = ", ".join(f"{quote_identifier(name)} {kind}" for name, kind in columns)
+    return (
+        f"CREATE TABLE IF NOT EXISTS {_place(database, table)} ({inside}) ENGINE = MergeTree ORDER BY tuple() "
+        f"SETTINGS {_SETTINGS}"
+    )
+
+
+def fill(database: str, table: str, columns: Sequence[str], query: str) -> str:
+    """Return the statement that puts the rows of `query`, which has passed the fence, into `columns`, by position."""
+    names = ", ".join(quote_identifier(name) for name in columns)
+    return f"INSERT INTO {_place(database, table)} ({names}) SELECT * FROM (\n{query}\n)"  # noqa: S608  it has
+
+
+def kill(table: str) -> str:
+    """Return the statement that ends what fills a table of this name, which no other statement holds by chance."""
+    return f"KILL QUERY WHERE query_kind = 'Insert' AND position(query, {quote_string(table)}) > 0 SYNC"
+
+
+def move_rows(database: str, table: str, columns: Sequence[str], part: str, first: int, end: int, to: str) -> str:
+    """Return the statement that inserts the rows of `rows` into another table of the database."""
+    names = [quote_identifier(name) for name in columns]
+    query = rows(database, table, names, part, first, end)
+    return f"INSERT INTO {_place(database, to)} ({', '.join(names)}) {query}"
 
 
 def partitions(database: str, table: str, condition: str) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from gateway.schema.cron import is_cron
 from gateway.schema.directives import (
     Directive,
     list_value,
@@ -58,16 +59,6 @@ _KNOWN: Final = (
     | _SYNONYMS.keys()
     | frozenset().union(*_COMMANDS_OF.values())
 )  # fmt: skip
-
-# The five fields of a cron expression: least and most, and names for the numbers from the least on.
-_CRON: Final = (
-    (0, 59, ()),
-    (0, 23, ()),
-    (1, 31, ()),
-    (1, 12, ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")),
-    (0, 7, ("sun", "mon", "tue", "wed", "thu", "fri", "sat")),
-)
-_CRON_ITEM: Final = re.compile(r"(?:\*|(\w+)(?:-(\w+))?)(?:/([1-9][0-9]{0,3}))?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,30 +178,6 @@ def plain_sql(sql: str) -> str:
     while lines and not lines[-1].strip():
         lines.pop()
     return textwrap.dedent("\n".join(lines)).rstrip()
-
-
-def is_cron(text: str) -> bool:
-    """Say whether `text` is a cron expression of five fields."""
-    parts = text.lower().split()
-    return len(parts) == len(_CRON) and all(
-        all(_is_cron_item(item, *bounds) for item in part.split(",")) for part, bounds in zip(parts, _CRON, strict=True)
-    )
-
-
-def _is_cron_item(item: str, least: int, most: int, names: tuple[str, ...]) -> bool:
-    match = _CRON_ITEM.fullmatch(item)
-    if match is None:
-        return False
-    ends = []
-    for end in (match[1], match[2]):
-        if end is not None:
-            if end in names:
-                ends.append(least + names.index(end))
-            elif end.isdecimal() and len(end) <= 2:
-                ends.append(int(end))
-            else:
-                return False
-    return all(least <= end <= most for end in ends) and ends == sorted(ends)
 
 
 def _check_form(directive: Directive, name: str) -> None:

@@ -2,8 +2,9 @@
 
 import pytest
 
+from gateway.schema.cron import is_cron
 from gateway.schema.errors import SchemaError
-from gateway.schema.pipefile import Pipefile, PipefileNode, is_cron, parse_pipefile, render_pipefile
+from gateway.schema.pipefile import Pipefile, PipefileNode, parse_pipefile, render_pipefile
 
 ENDPOINT = """\
 DESCRIPTION >
