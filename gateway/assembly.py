@@ -9,6 +9,7 @@ from gateway.clickhouse.client import Client
 from gateway.clickhouse.reader import HttpReader
 from gateway.config import Settings
 from gateway.control.oplog import OpsLogWriter
+from gateway.control.pipe_probe import PipeProbe
 from gateway.control.reading import ReadControl
 from gateway.control.readlog import ReadsWriter
 from gateway.control.service import Copied, JobsLog, ServiceTables, StorageLog
@@ -36,6 +37,7 @@ class Reading:
     control: ReadControl
     reads: Reads
     reader: HttpReader
+    probe: PipeProbe
 
 
 def service(
@@ -73,15 +75,23 @@ def reading(
     writer = ReadsWriter(log, catalog, tables, lambda snapshot, which: values(seal, snapshot, which))
     made = service(ops, store, catalog, tables, clock, reads=writer)
     reader = HttpReader(client.options)
+    queries = QueryService(reader)
+    limits = QueryLimits(seconds_max=settings.query_seconds_max, result_bytes_max=settings.query_result_bytes_max)
     control = ReadControl(
         catalog,
         made.sources,
-        QueryService(reader),
-        QueryLimits(seconds_max=settings.query_seconds_max, result_bytes_max=settings.query_result_bytes_max),
+        queries,
+        limits,
         lambda snapshot, which, name: value(snapshot, seal, which, name),
         clock,
     )
-    return Reading(made, control, Reads(log, clock, lambda pipe: _label(catalog, pipe)), reader)
+    return Reading(
+        made,
+        control,
+        Reads(log, clock, lambda pipe: _label(catalog, pipe)),
+        reader,
+        PipeProbe(queries, made.sources, limits),
+    )
 
 
 def _label(catalog: Catalog, pipe: Pipe) -> str:

@@ -23,6 +23,7 @@ from gateway.control.pipe_checks import (
     new_node,
     node_of,
 )
+from gateway.control.pipe_probe import PipeProbe
 from gateway.control.pipes import PipeControl
 from gateway.control.token_lines import check_may_grant, grant
 from gateway.core.clock import Clock
@@ -32,9 +33,11 @@ from gateway.core.errors import Conflict, InvalidRequest
 class PipeChanges:
     """See the module. One per worker; the catalog's store serialises the changes of all workers."""
 
-    def __init__(self, control: PipeControl, store: CatalogStore, clock: Clock) -> None:
+    def __init__(self, control: PipeControl, store: CatalogStore, probe: PipeProbe, clock: Clock) -> None:
+        """Change through `store`; `probe` asks the engine about nodes before they are kept."""
         self._control = control
         self._store = store
+        self._probe = probe
         self._clock = clock
 
     async def create(
@@ -53,11 +56,10 @@ class PipeChanges:
         check_may_grant(principal, wanted.tokens)
         check_pipe_name(wanted.name)
         await self._control.refresh()
-        snapshot = self._control.snapshot
-        old = snapshot.pipe(principal.workspace_id, wanted.name) if is_forced else None
+        old = self._control.snapshot.pipe(principal.workspace_id, wanted.name) if is_forced else None
         nodes = self._nodes(wanted, old)
         made = draft(principal, wanted, nodes, old, self._clock.now())
-        await check_pipe(snapshot, made, nodes, ignores_errors=ignores_errors)
+        await self._check(made, nodes, ignores_errors=ignores_errors)
         if old is not None:
             check_kept(old, nodes)
         endpoint = next((n.id for n, w in zip(nodes, wanted.nodes, strict=True) if w.type == "endpoint"), "")
@@ -129,7 +131,7 @@ class PipeChanges:
         found = await self._control.find_changeable(principal, which, Action.PIPE_ALTER)
         node = new_node(wanted, wanted.name or free_name(found.name, found.nodes), self._clock.now(), None)
         nodes = (*found.nodes, node)
-        await check_pipe(self._control.snapshot, replace(found, nodes=nodes), (node,), ignores_errors=ignores_errors)
+        await self._check(replace(found, nodes=nodes), (node,), ignores_errors=ignores_errors)
         return await self._record(principal, found, nodes=nodes), node
 
     async def change_node(
@@ -169,7 +171,7 @@ class PipeChanges:
         if not 0 <= place <= len(others):
             raise InvalidRequest(f"The 'position' parameter must be from 0 to {len(others)}")
         nodes = (*others[:place], node, *others[place:])
-        await check_pipe(self._control.snapshot, replace(found, nodes=nodes), (node,), ignores_errors=ignores_errors)
+        await self._check(replace(found, nodes=nodes), (node,), ignores_errors=ignores_errors)
         return await self._record(principal, found, nodes=nodes), node
 
     async def drop_node(self, principal: Principal, which: str, which_node: str) -> Pipe:
@@ -221,6 +223,20 @@ class PipeChanges:
             if found.endpoint and found.endpoint != node.id:
                 raise InvalidRequest(f"Node '{node.name}' is not the endpoint of '{found.name}'")
         return await self._record(principal, found, endpoint="") if found.endpoint else found
+
+    async def _check(self, pipe: Pipe, changed: tuple[Node, ...], *, ignores_errors: bool) -> None:
+        """Raise unless `pipe` may be recorded with these nodes new or changed.
+
+        Raises:
+            InvalidRequest, Conflict: it may not.
+        """
+        snapshot = self._control.snapshot
+        await check_pipe(snapshot, pipe, changed, ignores_errors=ignores_errors)
+        for node in () if ignores_errors else changed:
+            try:
+                await self._probe.check(snapshot, pipe, node)
+            except InvalidRequest as error:
+                raise InvalidRequest(f"Node '{node.name}': {error}") from error
 
     async def _record(
         self,

@@ -6,6 +6,7 @@ python sdk.py http://127.0.0.1:7181 TOKEN resources.get_pipe '["name"]'
 
 import json
 import sys
+from dataclasses import asdict
 from functools import reduce
 
 from tinybird_sdk.api import resources
@@ -21,4 +22,4 @@ try:
 except Exception as error:
     print(json.dumps({"error": str(error), "type": type(error).__name__}))
 else:
-    print(json.dumps({"answer": answer}, default=vars))
+    print(json.dumps({"answer": answer}, default=asdict))

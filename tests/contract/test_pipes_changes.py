@@ -27,10 +27,15 @@ def made(gateway, name, *nodes, **params):
     return answer.json
 
 
-def shown(gateway, name, **params):
-    answer = gateway.get(f"/v0/pipes/{name}", **params)
+def shown(gateway, name):
+    """A pipe as its page shows it, but for the columns, which only this page has."""
+    answer = gateway.get(f"/v0/pipes/{name}")
     assert answer.status == 200, answer.text
-    return answer.json
+    for node in answer.json["nodes"]:
+        assert ("columns" in node) == (node == answer.json["nodes"][-1])
+    pipe = answer.json
+    pipe["nodes"][-1].pop("columns")
+    return pipe
 
 
 def names(gateway, name):
@@ -219,12 +224,58 @@ def test_sql_that_cannot_be_run_is_refused_in_a_sentence(gateway, name, sql, sai
     assert gateway.get(f"/v0/pipes/{name}_x").status == 404
 
 
+@pytest.mark.parametrize(
+    "sql, said",
+    [
+        ("SELECT nothing FROM base", "nothing"),
+        ("SELECT site + 1 FROM base", "Illegal type"),
+        ("SELECT toDate() FROM base", "toDate"),
+        ("SELECT site, count() FROM base", "site"),
+        ("SELECT nothing FROM {source}", "nothing"),
+    ],
+)
+def test_the_engine_is_asked_whether_it_would_run_a_node(gateway, name, source, sql, said):
+    made(gateway, name, ("base", f"SELECT site FROM {source}"))
+
+    answer = gateway.post(f"/v0/pipes/{name}/nodes", sql.format(source=source), name="top")
+
+    assert answer.status == 400
+    assert answer.error.startswith("Node 'top': [Error] ")
+    assert said in answer.error
+    assert "ws_" not in answer.error
+    assert gateway.post(f"/v0/pipes/{name}/nodes", sql.format(source=source), ignore_sql_errors="true").status == 200
+
+
+def test_what_depends_on_values_is_not_for_the_engine_to_refuse(gateway, name, source):
+    sql = f"% SELECT {{{{symbol(what)}}}} FROM {source} WHERE n > {{{{Int32(least)}}}}"
+
+    assert gateway.post("/v0/pipes", dumps({"name": name, "sql": sql})).status == 200
+    above = gateway.post(f"/v0/pipes/{name}/nodes", f"SELECT site FROM {name}_0", name="top")
+    assert above.status == 200, above.text
+
+
+def test_the_page_of_a_pipe_has_the_columns_of_its_last_node(gateway, name, source):
+    inner = gateway.new_name("inner")
+    made(gateway, inner, ("a", f"% SELECT site, n FROM {source} WHERE n > {{{{UInt32(least, 1)}}}}"))
+    made(
+        gateway,
+        name,
+        ("base", f"SELECT * FROM {inner}"),
+        ("top", "SELECT site, sum(n) AS total FROM base GROUP BY site"),
+    )
+
+    columns = gateway.get(f"/v0/pipes/{name}").json["nodes"][-1]["columns"]
+
+    assert columns == [{"name": "site", "type": "String"}, {"name": "total", "type": "UInt64"}]
+
+
 def test_sql_errors_are_ignored_on_request_and_found_out_later(gateway, name):
     later = gateway.new_name("later")
     answer = gateway.post("/v0/pipes", dumps({"name": name, "sql": f"SELECT * FROM {later}"}), ignore_sql_errors="true")
 
     assert answer.status == 200
     assert answer.json["nodes"][0]["dependencies"] == []
+    assert "columns" not in gateway.get(f"/v0/pipes/{name}").json["nodes"][0]
     gateway.create_datasource("n UInt8", later)
     assert shown(gateway, name)["nodes"][0]["dependencies"] == [later]
 
