@@ -15,7 +15,7 @@ from typing import Final
 import pyarrow as pa
 import uvloop
 
-from gateway.bootstrap import Lane, Worker, build, label
+from gateway.bootstrap.worker import Lane, Worker, build, label
 from gateway.config import Settings, WorkerIdentity, certificate_of
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.memory import keep_freed
@@ -66,6 +66,7 @@ async def _serve(settings: Settings, identity: WorkerIdentity, clock: Clock) -> 
         gc.set_threshold(50_000, 20, 100)
         say_ready(port)
         _logger.info("worker.ready", host=settings.host, port=port)
+        background.append(group.create_task(_complete(worker)))
         await stopping.wait()
         listening.close()
         # Without a parent there may be no engine either, and whoever starts next waits for our log: it holds.
@@ -87,6 +88,15 @@ async def _serve(settings: Settings, identity: WorkerIdentity, clock: Clock) -> 
     left = sum(worker.lane.buffer.pending_rows.values())
     _logger.info("worker.stopped", pending_rows=left)
     return 0
+
+
+async def _complete(worker: Worker) -> None:
+    """Load what was left out of the start; what fails now is tried again by the request that needs it."""
+    try:
+        await worker.routes.complete()
+    except Exception as error:  # noqa: BLE001  whatever it is, events are taken without it
+        _logger.warning("worker.incomplete", reason=str(error))
+    gc.freeze()
 
 
 async def _renew(certificate: Certificate, clock: Clock) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 import uvloop
 
-from gateway.bootstrap import JobWorker, build_jobs
+from gateway.bootstrap.jobs import JobWorker, build_jobs
 from gateway.config import Settings, WorkerIdentity, uploads_directory
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.parent import say_ready

@@ -1,4 +1,4 @@
-"""Routes: every route in one table. What is not here is not served.
+"""Routes: every route but the few of `first`, in one table. What is in neither is not served.
 
 The scope is what everybody who gets in can do, with one resource at least; a handler that serves a resource asks for
 that one as well. JWTs get in only where it says so.
@@ -10,10 +10,8 @@ from gateway.api.analyze import AnalyzeApi
 from gateway.api.datasource_changes import DatasourceChangesApi
 from gateway.api.datasources import DatasourcesApi
 from gateway.api.endpoints import FORMATS, EndpointsApi
-from gateway.api.events import EventsApi
 from gateway.api.imports import ImportsApi
 from gateway.api.jobs import JobsApi
-from gateway.api.ops import OpsApi
 from gateway.api.pipe_changes import PipeChangesApi
 from gateway.api.pipe_docs import PipeDocsApi
 from gateway.api.pipes import PipesApi
@@ -25,7 +23,7 @@ from gateway.api.variables import VariablesApi
 from gateway.api.workspaces import WorkspacesApi
 from gateway.auth.access import Access, Need
 from gateway.auth.scopes import Action
-from gateway.web.front import Handler, Route, RouteTable
+from gateway.web.front import Handler, Route
 
 _SMALL = 64 * 1024
 _DOCUMENT = 8 * 1024 * 1024
@@ -35,7 +33,6 @@ _DOCUMENT = 8 * 1024 * 1024
 class Apis:
     """One object per family."""
 
-    events: EventsApi
     datasources: DatasourcesApi
     imports: ImportsApi
     analyze: AnalyzeApi
@@ -51,25 +48,14 @@ class Apis:
     jobs: JobsApi
     variables: VariablesApi
     workspaces: WorkspacesApi
-    ops: OpsApi
 
 
-def routes(apis: Apis, events_body_bytes_max: int) -> list[Route]:
+def routes(apis: Apis) -> list[Route]:
     """Return the table."""
-    events, datasources, sql, ops = apis.events, apis.datasources, apis.sql, apis.ops
+    datasources, sql = apis.datasources, apis.sql
     tokens, jobs, changes, imports, quarantine = apis.tokens, apis.jobs, apis.changes, apis.imports, apis.quarantine
     variables = apis.variables
     return [
-        Route(
-            "POST",
-            "/v0/events",
-            events.post,
-            Action.DATASOURCE_APPEND,
-            events_body_bytes_max,
-            jwt=True,
-            foreign_is_404=True,
-        ),
-        Route("GET", "/v0/events", events.verify, Access.VALID, _SMALL, jwt=True, foreign_is_404=True),
         Route("POST", "/v0/datasources", imports.post, Action.DATASOURCE_APPEND, _DOCUMENT, jwt=True),
         Route("GET", "/v0/datasources", datasources.list, Access.VALID, _SMALL),
         Route("GET", "/v0/datasources/{name}.datasource", datasources.datafile, Action.DATASOURCE_LIST, _SMALL),
@@ -117,12 +103,6 @@ def routes(apis: Apis, events_body_bytes_max: int) -> list[Route]:
         *_workspaces(apis.workspaces),
         Route("GET", "/v0/regions", apis.workspaces.regions, Access.PUBLIC, _SMALL),
         Route("GET", "/v0/auth", apis.workspaces.auth, Access.ANYBODY, _SMALL),
-        Route("GET", "/health", ops.health, Access.PUBLIC, _SMALL),
-        Route("GET", "/v0/health", ops.health, Access.PUBLIC, _SMALL),
-        Route("GET", "/ready", ops.ready, Access.PUBLIC, _SMALL),
-        Route("GET", "/metrics", ops.metrics, Access.PUBLIC, _SMALL),
-        Route("GET", "/version", ops.version, Access.PUBLIC, _SMALL),
-        Route("GET", "/tokens", ops.tokens, Access.PUBLIC, _SMALL),
     ]
 
 
@@ -188,8 +168,3 @@ def _workspaces(api: WorkspacesApi) -> list[Route]:
         for version in ("v0", "v1")
         for method, path, handler, need in paths
     ]
-
-
-def table(apis: Apis, events_body_bytes_max: int) -> RouteTable:
-    """Return the table, ready to be searched."""
-    return RouteTable(routes(apis, events_body_bytes_max))

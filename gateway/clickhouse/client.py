@@ -2,21 +2,22 @@
 
 The driver asks the server for its version and settings when it is made, so it can only be made while the server
 answers. `Client` makes it at first need and again after a failure: a gateway starts, and takes events, while ClickHouse
-is down.
+is down. Only then it is imported, too: that would be a tenth of a start.
 """
 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
-from clickhouse_connect.driver import create_async_client
-from clickhouse_connect.driver.asyncclient import AsyncClient
-from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from gateway.clickhouse.errors import ServerError
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.asyncclient import AsyncClient
 
 # For inserts, where the server is new enough to know them: without this one a profile could turn deduplication off.
 _WHERE_KNOWN: Final = {"deduplicate_insert": "enable"}
@@ -108,17 +109,18 @@ class Client:
         if driver is not None:
             await driver.close()
 
-    async def _get(self) -> AsyncClient:
+    async def _get(self) -> "AsyncClient":
         if self._driver is None:
             async with self._making:
                 if self._driver is None:
                     self._driver = await self._make()
         return self._driver
 
-    async def _make(self) -> AsyncClient:
+    async def _make(self) -> "AsyncClient":
+        driver = await asyncio.to_thread(import_module, "clickhouse_connect.driver")
         options = self.options
         parts = urlsplit(options.url)
-        return await create_async_client(
+        made: AsyncClient = await driver.create_async_client(
             interface=parts.scheme or "http",
             host=parts.hostname or "localhost",
             port=parts.port or 8123,
@@ -132,6 +134,7 @@ class Client:
             compress=False,
             client_name="sluice",
         )
+        return made
 
 
 class _Translated:
@@ -141,6 +144,10 @@ class _Translated:
         return None
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            return
+        from clickhouse_connect.driver.exceptions import ClickHouseError  # noqa: PLC0415  see the module
+
         if isinstance(error, ClickHouseError):
             raise ServerError.of(error) from error
         if isinstance(error, (aiohttp.ClientError, OSError, TimeoutError)):

@@ -12,7 +12,7 @@ from typing import Any, Final
 from gateway.admission import NAMES as RATES
 from gateway.admission import read_number
 from gateway.auth.token import mint
-from gateway.bootstrap import database_url
+from gateway.bootstrap.basis import database_url
 from gateway.catalog import BuiltinToken, CatalogStore, Workspace
 from gateway.catalog.quotas import QUOTAS
 from gateway.commands import EXIT_FAILED, complain, say

@@ -6,9 +6,9 @@ for which a one-row event is too short. Every answer, also an error, is JSON wit
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from aiohttp.web import BaseRequest, ContentCoding, Response, StreamResponse
 
@@ -89,11 +89,39 @@ None if nothing can be changed there.
 
 
 class RouteTable:
-    """Finds the route of a request."""
+    """Finds the route of a request. A part of the table may be made later: events are taken before it is needed."""
 
-    def __init__(self, routes: Iterable[Route]) -> None:
+    def __init__(
+        self, routes: Iterable[Route], rest: Callable[[], Coroutine[Any, Any, Iterable[Route]]] | None = None
+    ) -> None:
+        """Begin with `routes`; `rest` makes the others, none of which is at a path of these."""
         self._plain: dict[str, dict[str, Route]] = {}
         self._patterns: list[tuple[re.Pattern[str], dict[str, Route]]] = []
+        self._rest = rest
+        self._making: asyncio.Task[None] | None = None
+        self._add(routes)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no route is to come."""
+        return self._rest is None
+
+    async def complete(self) -> None:
+        """Return when the table is whole. What failed is tried again by the next call.
+
+        Raises:
+            Exception: the rest could not be made.
+        """
+        if self._rest is not None and (self._making is None or self._making.done()):
+            self._making = asyncio.create_task(self._add_rest(self._rest))
+        if self._making is not None:
+            await asyncio.shield(self._making)
+
+    async def _add_rest(self, rest: Callable[[], Coroutine[Any, Any, Iterable[Route]]]) -> None:
+        self._add(await rest())
+        self._rest = None
+
+    def _add(self, routes: Iterable[Route]) -> None:
         shapes: dict[str, dict[str, Route]] = {}
         for route in routes:
             table = self._plain if "{" not in route.path else shapes
@@ -154,6 +182,9 @@ class Front:
         try:
             target = parse_target(raw._message.path)  # noqa: SLF001  `path_qs` would parse and render it again
             methods, captures = self._routes.find(target)
+            if not (methods or self._routes.is_whole):
+                await self._routes.complete()
+                methods, captures = self._routes.find(target)
             route = methods.get(raw.method) or (methods.get("GET") if raw.method == "HEAD" else None)
             if route is None:
                 response = self._no_route(raw, methods)

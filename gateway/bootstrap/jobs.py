@@ -1,0 +1,89 @@
+"""Jobs: the code of every kind of job, and a process that does them."""
+
+from dataclasses import dataclass
+from random import Random
+
+from gateway.bootstrap.basis import Basis, opened
+from gateway.catalog import Catalog, CatalogStore
+from gateway.clickhouse.client import Client
+from gateway.clickhouse.errors import ServerError
+from gateway.config import Settings, WorkerIdentity, place_of, uploads_directory
+from gateway.control.databases import Databases
+from gateway.control.oplog import OpsLogWriter
+from gateway.control.service import JobsLog, StorageLog
+from gateway.core.clock import Clock
+from gateway.imports import delete_rows, replay
+from gateway.imports import run as imports
+from gateway.jobs import JobHandler, JobRunner, JobStore, RunnerOptions
+from gateway.outbound.address import parse_allow_list
+from gateway.outbound.fetch import Fetcher, FetchOptions
+
+
+@dataclass(slots=True)
+class JobWorker:
+    """Everything one process that does jobs consists of, made and not yet running."""
+
+    store: CatalogStore
+    catalog: Catalog
+    client: Client
+    runner: JobRunner
+    oplog: OpsLogWriter
+    databases: Databases
+
+
+async def build_jobs(settings: Settings, identity: WorkerIdentity, clock: Clock) -> JobWorker:
+    """Return a process that does jobs, its catalog loaded.
+
+    Raises:
+        Unavailable: the metadata database does not answer.
+    """
+    basis = await opened(settings, identity, clock)
+    store, catalog, client = basis.store, basis.catalog, basis.client
+    tables = basis.tables
+    # Here also what nobody asks for is written: for the past.
+    follows = JobsLog(store.database, catalog, tables, clock), StorageLog(client, catalog, tables, clock)
+    return JobWorker(
+        store,
+        catalog,
+        client,
+        runner(basis, JobStore(store.database, clock)),
+        OpsLogWriter(basis.ops, catalog, tables, clock, *follows),
+        Databases(client, store, clock),
+    )
+
+
+def runner(basis: Basis, jobs: JobStore) -> JobRunner:
+    """Return what does jobs, in the loop of a job worker, or at once in a worker that answers HTTP."""
+    settings = basis.settings
+    place = place_of(settings.data_dir)
+    options = RunnerOptions(
+        owner=f"{place}:{basis.identity.name}", place=place, concurrency=settings.worker_concurrency
+    )
+    return JobRunner(
+        jobs,
+        _handlers(basis),
+        options,
+        basis.clock,
+        lambda error: isinstance(error, ServerError) and error.code is None,
+    )
+
+
+def fetcher(basis: Basis) -> Fetcher:
+    """Return what gets files from elsewhere."""
+    allow = parse_allow_list(basis.settings.outbound_allow)
+    return Fetcher(FetchOptions(allow, seconds_max=basis.settings.outbound_seconds_max), basis.clock)
+
+
+def _handlers(basis: Basis) -> dict[str, JobHandler]:
+    """Return the code of every kind of job."""
+    settings, catalog, client, clock, ops = basis.settings, basis.catalog, basis.client, basis.clock, basis.ops
+    options = imports.ImportOptions(
+        uploads_directory(settings.data_dir), settings.import_url_bytes_max, settings.import_unfolded_bytes_max
+    )
+    random = Random()  # noqa: S311  spreads retries
+    tools = imports.Importing(client, catalog, fetcher(basis), ops, options, clock, random)
+    return {
+        delete_rows.KIND: delete_rows.RowDeleter(client, clock, ops),
+        imports.KIND: imports.ImportHandler(tools),
+        replay.KIND: replay.ReplayHandler(replay.Replaying(client, catalog, ops, clock, random)),
+    }
