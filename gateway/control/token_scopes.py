@@ -10,7 +10,7 @@ from typing import Final
 from gateway.auth.principal import Principal
 from gateway.auth.scopes import Action, Scope, Scopes, parse_scope
 from gateway.catalog import Datasource, Pipe, Snapshot
-from gateway.core.errors import Forbidden, InvalidRequest
+from gateway.core.errors import InvalidRequest
 from gateway.query.condition import check_columns
 from gateway.query.fence import fence_condition
 
@@ -63,18 +63,22 @@ def check_filter(snapshot: Snapshot, workspace_id: str, scope: Scope) -> None:
         check_columns(scope.filter, found.name, found.schema.names, what)
 
 
-def check_may_give(principal: Principal, scopes: Iterable[str]) -> None:
-    """Raise if `principal`, who manages tokens, would make somebody mightier than itself.
+def may_do_as_much(snapshot: Snapshot, principal: Principal, scopes: Iterable[str]) -> bool:
+    """Tell whether `principal`, who manages tokens, may make or see one with these scopes.
 
-    Raises:
-        Forbidden: so it is: only an administrator makes others.
+    TOKENS does not make an administrator, and an administrator of one workspace does not see those of others.
     """
-    if not principal.is_admin and _grants_admin(scopes):
-        raise Forbidden("Only a token with the scope ADMIN may give ADMIN to others")
+    wanted = Scopes.read(scopes)
+    if wanted.allows(Action.ORGANIZATION_READ) and not is_operator(snapshot, principal):
+        return False
+    return principal.is_admin or not wanted.allows(Action.ADMIN)
 
 
-def _grants_admin(scopes: Iterable[str]) -> bool:
-    return Scopes.read(scopes).allows(Action.ADMIN)
+def is_operator(snapshot: Snapshot, principal: Principal) -> bool:
+    """Tell whether `principal` is the account, or administers the first workspace, which is the operator's."""
+    user = snapshot.user_token()
+    is_first = user is not None and user.workspace_id == principal.workspace_id
+    return principal.is_account or (principal.is_admin and is_first)
 
 
 def _by_id(snapshot: Snapshot, workspace_id: str, scope: Scope) -> Scope:

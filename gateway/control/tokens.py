@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from gateway.auth import jwt
 from gateway.auth.principal import Principal
-from gateway.auth.scopes import Action, Scope, Scopes
+from gateway.auth.scopes import Action, Scope
 from gateway.auth.service import Authenticator
 from gateway.catalog import BuiltinToken, Catalog, CatalogStore, NameTaken, Origin, Snapshot, Token
-from gateway.control.token_scopes import check_filter, check_may_give, to_keep, to_show
+from gateway.control.token_scopes import check_filter, is_operator, may_do_as_much, to_keep, to_show
 from gateway.core.clock import Clock
 from gateway.core.errors import Conflict, Forbidden, InvalidRequest
 
@@ -167,7 +167,8 @@ class TokenControl:
     async def _kept(self, principal: Principal, texts: Sequence[str]) -> tuple[str, ...]:
         snapshot = self._catalog.snapshot
         kept = await asyncio.to_thread(to_keep, snapshot, principal.workspace_id, texts)  # filters are parsed
-        check_may_give(principal, kept)
+        if not may_do_as_much(snapshot, principal, kept):
+            raise Forbidden("Your token may not give these scopes: they are more than it has itself")
         return kept
 
     async def _handled(self, principal: Principal, which: str) -> Token:
@@ -194,12 +195,10 @@ class TokenControl:
             return True
         if not principal.allows(Action.TOKENS):
             return False
+        snapshot = self._catalog.snapshot
         if token.builtin in (BuiltinToken.USER, BuiltinToken.ADMIN):
-            # They open every workspace. The first one is the operator's, whose clients look for them in the list.
-            user = self._catalog.snapshot.user_token()
-            is_first = user is not None and user.workspace_id == token.workspace_id
-            return principal.is_account or (principal.is_admin and is_first)
-        return principal.is_admin or not Scopes.read(token.scopes).allows(Action.ADMIN)
+            return is_operator(snapshot, principal)  # they open every workspace
+        return may_do_as_much(snapshot, principal, token.scopes)
 
     def _all_shown(self, principal: Principal, tokens: Sequence[Token]) -> Sequence[dict[str, Any]]:
         return [self._shown(principal, token) for token in sorted(tokens, key=lambda token: token.name)]

@@ -383,6 +383,42 @@ class TestWhoSeesWhat:
         assert gateway.request("DELETE", f"/v0/tokens/{name}", token=token).json == {"ok": True}
 
 
+@pytest.fixture(scope="module")
+def admin(gateway):
+    """The string of a token with ADMIN in a workspace of its own."""
+    made = gateway.request("POST", "/v1/workspaces?name=tenant_of_tokens", b"", token=gateway.tokens["user_token"])
+    assert made.status == 200, made.text
+    of_user = made.json["token"]
+    return gateway.post("/v0/tokens", name="tenant", scope="ADMIN", token=of_user).json["token"]
+
+
+class TestAnotherWorkspace:
+    """What an administrator of a workspace that is not the operator's gets hold of."""
+
+    def test_it_is_its_own_tokens_but_not_the_users(self, gateway, admin):
+        listed = {each["name"]: each.get("token") for each in gateway.get("/v0/tokens", token=admin).json["tokens"]}
+
+        assert listed["tenant"] == admin
+        assert listed["workspace admin token"]
+        assert listed["admin local_testing@tinybird.co"] is None
+        name = quote("admin local_testing@tinybird.co")
+        assert "token" not in gateway.get(f"/v0/tokens/{name}", token=admin).json
+        assert gateway.request("POST", f"/v0/tokens/{name}/refresh", b"", token=admin).status == 403
+
+    def test_it_is_nothing_of_another_workspace(self, gateway, make, admin):
+        other = make("PIPES:CREATE")
+
+        for which in (other["id"], other["name"], other["token"]):
+            assert gateway.get(f"/v0/tokens/{which}", token=admin).error == NO_TOKEN
+            assert gateway.request("DELETE", f"/v0/tokens/{which}", token=admin).error == NO_TOKEN
+
+    def test_it_is_no_token_for_the_whole_organization(self, gateway, admin):
+        body = b"name=org&scope=ORG_DATASOURCES:READ"
+
+        assert gateway.post("/v0/tokens", body, token=admin).status == 403
+        assert gateway.post("/v0/tokens", body).status == 200
+
+
 @pytest.mark.parametrize("name", ["workspace admin token", "admin local_testing@tinybird.co"])
 def test_what_a_workspace_came_with_is_not_deleted_renamed_or_made_less(gateway, name):
     path = "/v0/tokens/" + quote(name)
