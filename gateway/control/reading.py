@@ -22,13 +22,14 @@ from gateway.auth.scopes import Action
 from gateway.catalog import Catalog, Pipe, Snapshot, Workspace
 from gateway.control.answers import AnswerCache, Kept
 from gateway.control.names import Moment, Names, Params, Secrets
+from gateway.control.pipe_files import CACHE_TAG
 from gateway.control.sources import SourceControl
 from gateway.core.clock import Clock
 from gateway.core.errors import Forbidden, InvalidRequest, NotFound, Unauthenticated
 from gateway.query.fence import FencedQuery, fence
 from gateway.query.service import Answer, QueryLimits, QueryService, Wanted, shown
 from gateway.query.shapes import Shapes
-from gateway.templates import compile_template
+from gateway.templates import Hints, compile_template
 from gateway.templates.errors import required
 
 # Putting more together takes long enough to be felt by others on the loop.
@@ -206,6 +207,8 @@ class ReadControl:
         if found is not None:
             return found
         names = Names(moment, ask.who, ask.params, pipe)
+        if pipe.output and (seconds := pipe.output.tags.get(CACHE_TAG)):
+            names.used.hints.append(Hints(cache_ttl_seconds=int(seconds)))
         condition = names.row_filter(pipe)
         _check_required(pipe, names.params_of(pipe))
 

@@ -3,6 +3,8 @@
 import pytest
 from orjson import dumps
 
+from tests.support.gateway import WORKERS
+
 FILE = """\
 DESCRIPTION >
     The top — of all
@@ -90,6 +92,17 @@ def test_a_file_extends_a_token_that_there_is(gateway, name, source):
 
     token = gateway.get(f"/v0/tokens/{name}%20reader").json["token"]
     assert [each["name"] for each in gateway.get("/v0/pipes", token=token).json["pipes"]] == [f"{name}_1", f"{name}_2"]
+
+
+@pytest.mark.parametrize("cache, answers_max", [("CACHE 60\n", WORKERS), ("", 8)])
+def test_answers_of_an_endpoint_with_cache_are_kept_by_each_worker(gateway, name, cache, answers_max):
+    text = f"NODE a\nSQL >\n    SELECT generateUUIDv4() AS id\nTYPE endpoint\n{cache}"
+    assert gateway.post("/v0/pipes", text.encode(), name=name).status == 200
+
+    answers = {gateway.get(f"/v0/pipes/{name}.csv").text for _ in range(8)}
+
+    assert len(answers) <= answers_max
+    assert cache or len(answers) == answers_max
 
 
 @pytest.mark.parametrize(
