@@ -1,11 +1,13 @@
 """Workspaces made, renamed, dropped, each a world of its own. Source: organizations.md §2."""
 
 import json
+import subprocess
 
 import pytest
 
 from gateway.catalog import CatalogStore
 from tests.support.gateway import Gateway, with_query
+from tests.support.sdk import PYTHON, SCRIPT, needs_sdk
 from tests.support.waiting import until
 
 SCHEMA = "id UInt32 `json:$.id`, text String `json:$.text`"
@@ -239,3 +241,15 @@ def test_the_jobs_of_a_dropped_workspace_are_gone(gateway, space):
 
     assert gateway.get(f"/v0/jobs/{job}").status == 404
     assert gateway.get("/v0/jobs", token=gateway.tokens["user_token"]).status == 200
+
+
+@needs_sdk
+def test_the_sdk_makes_finds_and_drops_the_workspace_of_a_build(gateway):
+    name = "zz_Build_0123456789abcdef"
+    command = [str(PYTHON), str(SCRIPT.with_name("sdk_local.py")), f"http://127.0.0.1:{gateway.port}", name]
+
+    done = subprocess.run(command, capture_output=True, check=True, timeout=60)
+
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert (found["made"], found["same"], found["seen"]) == ([True, False], True, name)
+    assert name not in found["left"]
