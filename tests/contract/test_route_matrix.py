@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 import pytest
 
+from gateway.api.first import first_routes
 from gateway.api.routes import routes
 from gateway.auth.access import Access
 from gateway.auth.scopes import Action
@@ -39,7 +40,7 @@ class Anything:
         return self
 
 
-TABLE = routes(Anything(), 0)
+TABLE = [*first_routes(Anything(), Anything(), 0), *routes(Anything())]
 
 
 # What a token may do: everywhere in its workspace, or with its own resource. From the documents, not from the code.
