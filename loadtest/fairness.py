@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from processes import Failed, Gateway, ask, cpu_seconds
 from workload import Target
 
 _TICK_SECONDS_MIN = 0.001
-_BACKLOG_SECONDS_MAX = 2.0  # what a sender that is not answered lets pile up
+_BACKLOG_SECONDS_MAX = {True: 2.0, False: 0.1}  # what a sender that is not answered lets pile up: quiet, noisy
 
 
 # --- a sender ---------------------------------------------------------------------------------------------------------
@@ -40,7 +41,8 @@ class _Sender:
     request: bytes
     rate: float
     idle: list = field(default_factory=list)
-    due: list[float] = field(default_factory=list)
+    due: deque[float] = field(default_factory=deque)
+    backlog_seconds_max: float = 2.0
     seconds: list[float] = field(default_factory=list)
     statuses: dict[int, int] = field(default_factory=dict)
     dropped: int = 0
@@ -53,14 +55,13 @@ class _Sender:
         began, sent = time.perf_counter(), 0
         while (now := time.perf_counter()) - began < seconds:
             wanted = int((now - began) * self.rate)
-            self.due += [began + number / self.rate for number in range(sent, wanted)]
+            self.due.extend(began + (number + 1) / self.rate for number in range(sent, wanted))
             sent = wanted
-            allowed = int(self.rate * _BACKLOG_SECONDS_MAX)
-            if len(self.due) > allowed:
-                self.dropped += len(self.due) - allowed
-                del self.due[:-allowed]
+            while len(self.due) > self.rate * self.backlog_seconds_max:
+                self.due.popleft()
+                self.dropped += 1
             while self.due and self.idle:
-                self.idle.pop().send(self.due.pop(0))
+                self.idle.pop().send(self.due.popleft())
             await asyncio.sleep(max(_TICK_SECONDS_MIN, began + (sent + 1) / self.rate - time.perf_counter()))
 
 
@@ -88,7 +89,7 @@ class _Connection(asyncio.Protocol):
         sender.seconds.append(time.perf_counter() - self.due)
         sender.statuses[status] = sender.statuses.get(status, 0) + 1
         if sender.due:
-            self.send(sender.due.pop(0))
+            self.send(sender.due.popleft())
         else:
             sender.idle.append(self)
 
@@ -100,7 +101,7 @@ class _Connection(asyncio.Protocol):
 
 def _send(given: argparse.Namespace) -> int:
     """Be a sender: the request comes on standard input, the result goes to standard output."""
-    sender = _Sender(sys.stdin.buffer.read(), given.rate)
+    sender = _Sender(sys.stdin.buffer.read(), given.rate, backlog_seconds_max=_BACKLOG_SECONDS_MAX[given.tell])
     uvloop.run(sender.run(given.port, given.connections, given.seconds))
     result = {
         "seconds": sender.seconds if given.tell else [],  # what nobody reads at once would fill the pipe
@@ -123,6 +124,7 @@ class _Arm:
     failed: int = 0
     taken: int = 0
     refused: int = 0
+    unsent: int = 0
     offered: float = 0.0
     worker_cpu: list[float] = field(default_factory=list)
 
@@ -202,6 +204,7 @@ def _measure(arm: _Arm, gateway: Gateway, quiet: bytes, noisy: bytes | None, giv
         heard = noise.result()
         arm.taken += heard["statuses"].get("202", 0)
         arm.refused += sum(count for status, count in heard["statuses"].items() if status != "202")
+        arm.unsent += heard["dropped"]
         arm.offered += given.seconds + 1.0
     arm.worker_cpu.append((sum(map(cpu_seconds, workers)) - cpu) / given.seconds)
 
@@ -231,9 +234,9 @@ def _print(arms: dict[str, _Arm], given: argparse.Namespace) -> None:
     print(f"quiet: {given.rate:g} requests/s; noisy: {given.times:g} times as many; limit: {given.limit} a second each; "
           f"{given.workers} workers, {os.cpu_count()} CPUs, {given.rounds} rounds of {given.seconds:g} s\n")  # fmt: skip
     print(
-        "| quiet tenant | requests | failed | p50 ms | p90 ms | p99 ms | p99 / alone | noisy: taken/s | refused/s | workers' CPU |"
+        "| quiet tenant | requests | failed | p50 ms | p90 ms | p99 ms | p99 / alone | noisy: taken/s | refused/s | unsent/s | workers' CPU |"
     )
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     alone = 1.0
     for name, arm in arms.items():
         p99 = arm.quantile(0.99)
@@ -242,7 +245,7 @@ def _print(arms: dict[str, _Arm], given: argparse.Namespace) -> None:
         offered = arm.offered or 1.0
         print(
             f"| {name} | {len(arm.seconds)} | {arm.failed} | {arm.quantile(0.5):.2f} | {arm.quantile(0.9):.2f} | {p99:.2f} | "
-            f"{p99 / alone:.2f} | {arm.taken / offered:.0f} | {arm.refused / offered:.0f} | "
+            f"{p99 / alone:.2f} | {arm.taken / offered:.0f} | {arm.refused / offered:.0f} | {arm.unsent / offered:.0f} | "
             f"{sum(arm.worker_cpu) / len(arm.worker_cpu):.2f} |"
         )
 

@@ -4,6 +4,9 @@ A request takes from every bucket that is for it, or from none: who is refused h
 when they come. Rows and bytes are known only when the body has been read, or the answer sent: they are charged then,
 and a bucket that owes lets nobody in until it is paid, at most a minute later.
 
+Who goes on although it is refused hears of it a moment later each time: its connections wait, and what it would send
+next waits where it comes from. Otherwise refusing would take more of the CPU than the requests of others.
+
 A limit is a node's: its workers share the buckets, so it does not matter on which of them a connection ends up.
 """
 
@@ -23,6 +26,9 @@ from gateway.telemetry import tally
 _BURST_SECONDS: Final = 1.0
 # Sums of times are inexact; what is less is nothing.
 _NOTHING: Final = 1e-9
+# Refusals of a ticket in a second that are answered at once, by each process; the others are held back.
+_PROMPT_MAX: Final = 20
+_HOLD_SECONDS: Final = 0.1
 # Tickets kept; each is that of a token for one thing. When it is full it starts anew.
 _TICKETS_MAX: Final = 65_536
 
@@ -70,11 +76,13 @@ class _Bucket:
 class Ticket:
     """The buckets that requests of one sender for one thing take from."""
 
-    __slots__ = ("_buckets", "_charged", "_counted", "_room")
+    __slots__ = ("_buckets", "_charged", "_counted", "_refusals", "_refusals_from", "_room")
 
     def __init__(self, room: Buckets, limits: Iterable[tuple[Limit, int]]) -> None:
         """Take from the buckets in `room` that stand for `limits`, each with its key."""
         self._room = room
+        self._refusals = 0
+        self._refusals_from = 0.0  # monotonic
         self._buckets = [_Bucket(limit, key) for limit, key in limits]
         self._counted = [bucket for bucket in self._buckets if bucket.limit.unit == "requests"]
         self._charged = [bucket for bucket in self._buckets if bucket.limit.unit != "requests"]
@@ -104,7 +112,14 @@ class Ticket:
             _, owed_seconds = look(bucket.key, now)
             early_seconds = owed_seconds + bucket.each_seconds - bucket.burst_seconds
             if early_seconds > _NOTHING:
-                raise refusal(bucket.limit, early_seconds)
+                raise refusal(bucket.limit, early_seconds, self._hold_seconds(now))
+
+    def _hold_seconds(self, now: float) -> float:
+        """Count a refusal; return how long its answer is held back."""
+        if now - self._refusals_from >= 1.0:
+            self._refusals_from, self._refusals = now, 0
+        self._refusals += 1
+        return _HOLD_SECONDS if self._refusals > _PROMPT_MAX else 0.0
 
     def count(self, now: float) -> Allowance | None:
         """Count the request that was checked at the moment `now`; return as `take` does."""
@@ -190,7 +205,7 @@ class Admission:
         """
         running = self._queries[workspace_id]
         if self._queries_max and running >= self._queries_max:
-            raise refusal(Limit("workspace", "queries", self._queries_max), 1.0)
+            raise refusal(Limit("workspace", "queries", self._queries_max), 1.0, _HOLD_SECONDS)
         self._queries[workspace_id] += 1
         try:
             yield
@@ -218,7 +233,7 @@ class Admission:
         )
 
 
-def refusal(limit: Limit, early_seconds: float) -> RateLimited:
+def refusal(limit: Limit, early_seconds: float, hold_seconds: float) -> RateLimited:
     """Return what a client is told that came so much too early, and count it.
 
     The sentence is the one clients know (common.md §4); what it is about stands behind it if that is not requests.
@@ -226,9 +241,8 @@ def refusal(limit: Limit, early_seconds: float) -> RateLimited:
     tally.refused(limit.kind, limit.unit)
     seconds = max(1, math.ceil(early_seconds - _NOTHING))
     which = "" if limit.unit == "requests" else f" ({limit.unit} of this {_WORDS.get(limit.kind, limit.kind)})"
-    return RateLimited(
-        f"Too many requests: retry after {seconds} seconds{which}", seconds, limit=max(1, int(limit.per_second))
-    )
+    sentence = f"Too many requests: retry after {seconds} seconds{which}"
+    return RateLimited(sentence, seconds, max(1, int(limit.per_second)), hold_seconds)
 
 
 _WORDS: Final = {"datasource": "Data Source"}

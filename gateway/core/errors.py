@@ -54,12 +54,16 @@ class Timeout(GatewayError):
 
 
 class RateLimited(GatewayError):
-    """Too many requests; come back in `retry_after_seconds`. `limit`: how many would have been fine."""
+    """Too many requests; come back in `retry_after_seconds`.
 
-    def __init__(self, message: str, retry_after_seconds: int = 1, limit: int = 0) -> None:
+    `limit`: how many would have been fine. `hold_seconds`: how long the answer is held back, from who does not listen.
+    """
+
+    def __init__(self, message: str, retry_after_seconds: int = 1, limit: int = 0, hold_seconds: float = 0.0) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
         self.limit = limit
+        self.hold_seconds = hold_seconds
 
 
 class Unavailable(GatewayError):

@@ -17,7 +17,7 @@ from gateway.auth.access import Access, Need, check_access
 from gateway.auth.principal import Principal
 from gateway.auth.service import Authenticator, ForeignToken, UnknownToken
 from gateway.core.clock import Clock
-from gateway.core.errors import GatewayError, NotFound, Unauthenticated
+from gateway.core.errors import GatewayError, NotFound, RateLimited, Unauthenticated
 from gateway.core.ids import RequestIds
 from gateway.telemetry import metrics, tally
 from gateway.telemetry.logs import get_logger
@@ -207,6 +207,8 @@ class Front:
             response = self._refusal(error, name, request_id)
             error_text = str(error)
             common.update(headers_of(error))
+            if isinstance(error, RateLimited) and error.hold_seconds:
+                await self._clock.sleep(error.hold_seconds)
         except (ConnectionError, asyncio.CancelledError):
             _end(note, request, None, "The client went away before it was answered")
             raise

@@ -267,7 +267,13 @@ class Connection(RequestHandler):
         self._go_on()
 
     def _refuse(self, known: Known, error: RateLimited, request_id: str, began: float) -> None:
-        """Say that a request came too early. The next one has its turn after those of others."""
+        """Say that a request came too early, perhaps not at once. The next one has its turn after those of others."""
+        if error.hold_seconds:
+            self._loop.call_later(error.hold_seconds, self._say_refused, known, error, request_id, began)
+        else:
+            self._say_refused(known, error, request_id, began)
+
+    def _say_refused(self, known: Known, error: RateLimited, request_id: str, began: float) -> None:
         now = self._loop.time()
         tally.request_done(known.shortcut.name, 429, now - began)
         if self.transport is not None:

@@ -108,6 +108,20 @@ def test_requests_over_the_limit_are_refused_in_the_words_clients_know():
     assert one.take(6.0) == (1, 0, 1)
 
 
+def test_who_does_not_listen_hears_of_it_later_each_time():
+    one = ticket(Limit("token", "requests", 1))
+    one.take(0.0)
+
+    def held(now):
+        with pytest.raises(RateLimited) as refusal:
+            one.take(now)
+        return refusal.value.hold_seconds
+
+    assert [held(0.5) for _ in range(21)] == [0.0] * 20 + [0.1]
+    one.take(1.6)
+    assert held(1.7) == 0.0
+
+
 def test_a_rate_below_one_lets_in_one_now_and_then():
     one = ticket(Limit("token", "requests", 0.1))
 
