@@ -143,6 +143,7 @@ def _worker(options: Mapping[str, str]) -> int:
             "With the embedded engine `sluice serve` does the jobs itself"
         )
     try:
+        settings = with_secret(settings)
         identity = standalone(settings)
     except OSError as error:
         complain(str(error))

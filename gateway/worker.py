@@ -38,6 +38,7 @@ async def _work(settings: Settings, identity: WorkerIdentity, clock: Clock) -> i
     finally:
         await worker.catalog.aclose()
         await worker.client.aclose()
+        await worker.copies.reader.aclose()
         await worker.store.aclose()
     _logger.info("jobs.stopped")
     return 0
@@ -50,10 +51,12 @@ async def _run(worker: JobWorker, settings: Settings, identity: WorkerIdentity, 
         logging = group.create_task(worker.oplog.run())
         running = group.create_task(worker.runner.run())
         sweeping = (group.create_task(_sweep(settings, clock)), group.create_task(worker.databases.run()))
+        scheduling = group.create_task(worker.copies.scheduler.run())
         if identity.exit_when_stdin_closes:
             say_ready(0)
         _logger.info("jobs.ready", concurrency=settings.worker_concurrency)
         await stopping.wait()
+        scheduling.cancel()
         worker.runner.stop(_ORPHAN_SECONDS if stopping.is_orphan else settings.drain_seconds_max)
         await running
         await worker.oplog.drain(_ORPHAN_SECONDS)

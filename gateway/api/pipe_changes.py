@@ -12,7 +12,7 @@ from aiohttp.web import Response, StreamResponse
 
 from gateway.catalog import Pipe
 from gateway.control.pipe_changes import PipeChanges
-from gateway.control.pipe_checks import WantedNode, WantedPipe
+from gateway.control.pipe_checks import WantedCopy, WantedNode, WantedPipe
 from gateway.control.pipe_files import pipe_from_text
 from gateway.control.pipes import PipeControl
 from gateway.core.errors import InvalidRequest
@@ -244,8 +244,17 @@ def _nodes(found: Mapping[str, Any]) -> tuple[WantedNode, ...]:
             _text(node, nothing, "name") or "",
             _text(node, nothing, "description") or "",
             (_text(node, nothing, "type") or "").lower(),
+            copy=_copy(node),
         )
         for node in nodes
+    )
+
+
+def _copy(node: Mapping[str, Any]) -> WantedCopy:
+    """Return what a node of the JSON form says of its copy; of any other node it is not looked at."""
+    nothing = Params()
+    return WantedCopy(
+        _text(node, nothing, "target_datasource"), _text(node, nothing, "mode"), _text(node, nothing, "copy_schedule")
     )
 
 

@@ -7,6 +7,7 @@ that one as well. JWTs get in only where it says so.
 from dataclasses import dataclass
 
 from gateway.api.analyze import AnalyzeApi
+from gateway.api.copies import CopiesApi
 from gateway.api.datasource_changes import DatasourceChangesApi
 from gateway.api.datasources import DatasourcesApi
 from gateway.api.endpoints import FORMATS, EndpointsApi
@@ -41,6 +42,7 @@ class Apis:
     pipes: PipesApi
     pipe_changes: PipeChangesApi
     pipe_docs: PipeDocsApi
+    copies: CopiesApi
     sql: SqlApi
     sql_tools: SqlToolsApi
     endpoints: EndpointsApi
@@ -79,6 +81,7 @@ def routes(apis: Apis) -> list[Route]:
         Route("GET", "/examples/query.http", apis.pipe_docs.example, Access.VALID, _SMALL),
         *_endpoints(apis.endpoints),
         *_pipes(apis.pipes, apis.pipe_changes),
+        *_copies(apis.copies),
         Route("GET", "/v0/sql", sql.run, Access.VALID, _SMALL, jwt=True),
         Route("POST", "/v0/sql", sql.run, Access.VALID, _DOCUMENT, jwt=True),
         Route("GET", "/v0/sql_format", apis.sql_tools.format, Access.VALID, _SMALL),
@@ -145,6 +148,20 @@ def _pipes(pipes: PipesApi, changes: PipeChangesApi) -> list[Route]:
         Route("DELETE", node, changes.drop_node, Action.PIPE_ALTER, _SMALL),
         Route("POST", f"{node}/endpoint", changes.publish, Action.PIPE_ALTER, _SMALL),
         Route("DELETE", f"{node}/endpoint", changes.unpublish, Action.PIPE_ALTER, _SMALL),
+    ]
+
+
+def _copies(api: CopiesApi) -> list[Route]:
+    """Return the routes of copies."""
+    one, node = "/v0/pipes/{name}/copy", "/v0/pipes/{name}/nodes/{node}/copy"
+    return [
+        Route("POST", node, api.create, Action.PIPE_ALTER, _SMALL),
+        Route("PUT", node, api.change, Action.PIPE_ALTER, _SMALL),
+        Route("DELETE", node, api.remove, Action.PIPE_ALTER, _SMALL),
+        Route("POST", one, api.run, Action.PIPE_READ, _SMALL),
+        Route("POST", f"{one}/pause", api.pause, Action.PIPE_ALTER, _SMALL),
+        Route("POST", f"{one}/resume", api.resume, Action.PIPE_ALTER, _SMALL),
+        Route("POST", f"{one}/cancel", api.cancel, Action.PIPE_ALTER, _SMALL),
     ]
 
 

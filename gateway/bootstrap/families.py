@@ -1,6 +1,7 @@
 """Families: the families of handlers that are loaded when events are taken already."""
 
 from gateway.api.analyze import AnalyzeApi
+from gateway.api.copies import CopiesApi
 from gateway.api.datasource_changes import DatasourceChangesApi
 from gateway.api.datasources import DatasourcesApi
 from gateway.api.endpoints import EndpointsApi
@@ -17,11 +18,13 @@ from gateway.api.tokens import TokensApi
 from gateway.api.variables import VariablesApi
 from gateway.api.workspaces import WorkspacesApi
 from gateway.bootstrap.basis import Basis, Common
+from gateway.bootstrap.copying import copy_limits
 from gateway.bootstrap.jobs import fetcher, runner
 from gateway.bootstrap.reading import reading
 from gateway.config import Settings, place_of, uploads_directory
 from gateway.control.analyze import AnalyzeControl
 from gateway.control.changes import DatasourceChanges
+from gateway.control.copies import CopyControl
 from gateway.control.databases import Databases
 from gateway.control.imports import ImportControl, ImportLimits
 from gateway.control.jobs import JobControl
@@ -53,6 +56,7 @@ async def families(basis: Basis, common: Common) -> list[Route]:
     fetch = fetcher(basis)
     read = reading(basis, common)
     pipes = PipeControl(catalog, authenticator, may_change=settings.datasource_changes == "allowed")
+    copies = CopyControl(pipes, store, jobs, read.checks, copy_limits(settings), clock)
     importing = ImportControl(
         control, client, jobs, at_once, fetch, _import_limits(settings), place_of(settings.data_dir), clock
     )
@@ -67,8 +71,9 @@ async def families(basis: Basis, common: Common) -> list[Route]:
         ),
         quarantine=QuarantineApi(QuarantineControl(control, catalog, client, jobs)),
         pipes=PipesApi(pipes, read.probe),
-        pipe_changes=PipeChangesApi(pipes, PipeChanges(pipes, store, read.probe, clock)),
+        pipe_changes=PipeChangesApi(pipes, PipeChanges(pipes, store, read.probe, copies, clock)),
         pipe_docs=PipeDocsApi(pipes),
+        copies=CopiesApi(pipes, copies),
         sql=SqlApi(read.control, read.reads),
         sql_tools=SqlToolsApi(SqlTools(client)),
         endpoints=EndpointsApi(read.control, read.reads),

@@ -1,9 +1,13 @@
 """Jobs: the code of every kind of job, and a process that does them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 
+from gateway.auth.seal import Seal
 from gateway.bootstrap.basis import Basis, opened
+from gateway.bootstrap.copying import Copies, copies
+from gateway.bootstrap.reading import sources
 from gateway.catalog import Catalog, CatalogStore
 from gateway.clickhouse.client import Client
 from gateway.clickhouse.errors import ServerError
@@ -29,6 +33,7 @@ class JobWorker:
     runner: JobRunner
     oplog: OpsLogWriter
     databases: Databases
+    copies: Copies
 
 
 async def build_jobs(settings: Settings, identity: WorkerIdentity, clock: Clock) -> JobWorker:
@@ -42,18 +47,20 @@ async def build_jobs(settings: Settings, identity: WorkerIdentity, clock: Clock)
     tables = basis.tables
     # Here also what nobody asks for is written: for the past.
     follows = JobsLog(store.database, catalog, tables, clock), StorageLog(client, catalog, tables, clock)
-    return JobWorker(
-        store,
-        catalog,
-        client,
-        runner(basis, JobStore(store.database, clock)),
-        OpsLogWriter(basis.ops, catalog, tables, clock, *follows),
-        Databases(client, store, clock),
-    )
+    writer = OpsLogWriter(basis.ops, catalog, tables, clock, *follows)
+    copying = copies(basis, sources(basis, writer), Seal(settings.secret.encode()))
+    runs = runner(basis, JobStore(store.database, clock), copying.handlers)
+    return JobWorker(store, catalog, client, runs, writer, Databases(client, store, clock), copying)
 
 
-def runner(basis: Basis, jobs: JobStore) -> JobRunner:
-    """Return what does jobs, in the loop of a job worker, or at once in a worker that answers HTTP."""
+def runner(basis: Basis, jobs: JobStore, more: Mapping[str, JobHandler] | None = None) -> JobRunner:
+    """Return what does jobs, in the loop of a job worker, or at once in a worker that answers HTTP.
+
+    Args:
+        basis: of the process.
+        jobs: the jobs.
+        more: the code of kinds that nobody has done at once.
+    """
     settings = basis.settings
     place = place_of(settings.data_dir)
     options = RunnerOptions(
@@ -61,7 +68,7 @@ def runner(basis: Basis, jobs: JobStore) -> JobRunner:
     )
     return JobRunner(
         jobs,
-        _handlers(basis),
+        {**_handlers(basis), **(more or {})},
         options,
         basis.clock,
         lambda error: isinstance(error, ServerError) and error.code is None,
@@ -75,7 +82,7 @@ def fetcher(basis: Basis) -> Fetcher:
 
 
 def _handlers(basis: Basis) -> dict[str, JobHandler]:
-    """Return the code of every kind of job."""
+    """Return the code of the kinds of jobs that may be done at once."""
     settings, catalog, client, clock, ops = basis.settings, basis.catalog, basis.client, basis.clock, basis.ops
     options = imports.ImportOptions(
         uploads_directory(settings.data_dir), settings.import_url_bytes_max, settings.import_unfolded_bytes_max

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from gateway.api.reading import Reads
 from gateway.bootstrap.basis import Basis, Common
+from gateway.bootstrap.copying import copy_checks
 from gateway.catalog import Catalog, Pipe
+from gateway.control.copy_checks import CopyChecks
 from gateway.control.oplog import OpsLogWriter
 from gateway.control.pipe_probe import PipeProbe
 from gateway.control.reading import ReadControl
@@ -21,26 +23,28 @@ class Reading:
     control: ReadControl
     reads: Reads
     probe: PipeProbe
+    checks: CopyChecks
 
 
 def reading(basis: Basis, common: Common) -> Reading:
     """Return what answers queries in a worker."""
     settings, catalog, clock = basis.settings, basis.catalog, basis.clock
-    sources, queries = _sources(basis, common.writer), QueryService(common.reader)
+    found, queries = sources(basis, common.writer), QueryService(common.reader)
     limits = QueryLimits(seconds_max=settings.query_seconds_max, result_bytes_max=settings.query_result_bytes_max)
     control = ReadControl(
         catalog,
-        sources,
+        found,
         queries,
         limits,
         lambda snapshot, which, name: value(snapshot, common.seal, which, name),
         clock,
     )
+    checks = copy_checks(basis, found, queries, common.seal)
     reads = Reads(common.reads, clock, lambda pipe: _label(catalog, pipe))
-    return Reading(control, reads, PipeProbe(queries, sources, limits))
+    return Reading(control, reads, PipeProbe(queries, found, limits), checks)
 
 
-def _sources(basis: Basis, writer: OpsLogWriter) -> SourceControl:
+def sources(basis: Basis, writer: OpsLogWriter) -> SourceControl:
     """Return what has the service data sources ready for a query."""
     catalog, tables, clock = basis.catalog, basis.tables, basis.clock
     copied: dict[str, Copied] = {

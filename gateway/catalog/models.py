@@ -121,6 +121,7 @@ class Copy:
     target: str  # id of the data source
     mode: str = "append"  # or `replace`
     cron: str = ""  # five fields, UTC; empty: on demand
+    is_paused: bool = False  # its schedule waits to be resumed
 
 
 @dataclass(frozen=True, slots=True)

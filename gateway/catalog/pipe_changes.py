@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from sqlalchemy import delete, insert, update
+
 from gateway.catalog import quotas, rows, tables
 from gateway.catalog.models import Copy, Node, Pipe
 from gateway.catalog.record import Record
 from gateway.core import ids
 from gateway.core.errors import Conflict
+from gateway.schema.cron import next_time
 
 _KEPT: Final = Copy("", "")
 
@@ -88,6 +91,7 @@ class PipeChanges(Record):
             updated_at=self._now,
         )
         await self._update(tables.pipes, rows.row_of_pipe(new))
+        await self._schedule(old, new)
         return new
 
     async def drop_pipe(self, pipe_id: str) -> None:
@@ -98,3 +102,27 @@ class PipeChanges(Record):
         """
         await self._row(tables.pipes, pipe_id, "Pipe")
         await self._delete(tables.pipes, pipe_id)
+
+    async def _schedule(self, old: Pipe, new: Pipe) -> None:
+        """Have `schedules` say what the copy says. What was due while it was paused is not made up for."""
+        before, after, schedules = old.copy or Copy("", ""), new.copy or Copy("", ""), tables.schedules
+        if (before.cron, before.is_paused) == (after.cron, after.is_paused):
+            return
+        status = {"status": "paused" if after.is_paused else "running"}
+        its = schedules.c.pipe_id == new.id
+        if after.cron and before.cron == after.cron:
+            change = update(schedules).where(its).values(**status)
+            if not after.is_paused:
+                change = change.values(next_at=next_time(after.cron, self._now))
+            await self._transaction.execute(change)
+            return
+        await self._transaction.execute(delete(schedules).where(its))
+        if after.cron:
+            row: dict[str, object] = {
+                "pipe_id": new.id,
+                "workspace_id": new.workspace_id,
+                "cron": after.cron,
+                "job_id": "",
+            }
+            row |= {**status, "next_at": next_time(after.cron, self._now)}
+            await self._transaction.execute(insert(schedules).values(**row))

@@ -26,6 +26,10 @@ BYTES: Final = (
     "SELECT sum(data_uncompressed_bytes) FROM system.parts "
     "WHERE active AND database = {database:String} AND table = {table:String}"
 )
+FILLING: Final = (
+    "SELECT read_rows / greatest(read_rows, total_rows_approx, 1) FROM system.processes "
+    "WHERE query_kind = 'Insert' AND position(query, {table:String}) > 0"
+)
 EXISTS: Final = "SELECT count() FROM system.tables WHERE database = {database:String} AND name = {table:String}"
 
 FILL_SETTINGS: Final[Mapping[str, str | int]] = {

@@ -262,6 +262,14 @@ class Settings:
     )
     worker_concurrency: int = _integer("Jobs", 2, "Jobs that one of them does at once.", most=64)
 
+    copy_seconds_max: float = _duration(
+        "Copies", "1h", "Longest that the query of a copy runs.", least="1s", most="24h"
+    )
+    copy_memory_bytes_max: int = _size("Copies", "4GiB", "Memory that the query of a copy takes.", least="1MiB")
+    copy_open_max: int = _integer(
+        "Copies", 20, "Copies of one workspace that wait or run, for another to be asked for; above it: 429.", least=1
+    )
+
     log_level: LogLevel = _choice("Logging", "info", LogLevel, "The least important message that is written to stderr.")
     log_format: LogFormat = _choice(
         "Logging", "auto", LogFormat, "One JSON object a line, or text for people; auto: text on a terminal."

@@ -15,6 +15,7 @@ import structlog
 from gateway.auth.principal import Principal
 from gateway.auth.scopes import Action, Scope, parse_scope
 from gateway.catalog import Catalog, CatalogStore, Change, Datasource, Workspace
+from gateway.control.copy_checks import check_copies
 from gateway.control.datasources import DatasourceControl, check_makeable
 from gateway.control.describe import described
 from gateway.control.pipe_graph import dependents, fed
@@ -120,6 +121,7 @@ class DatasourceChanges:
         if not change.shown:
             raise InvalidRequest("There were no operations to perform")
         dependents = self._dependents(found)
+        check_copies(self._catalog.snapshot, found, new.schema)
         if is_dry:
             return Altered(found, change.shown, dependents)
         with self._ops.watch(_operation("alter", found, request_id, operations=", ".join(change.shown))):

@@ -243,6 +243,8 @@ def _operation_row(entry: Operation) -> dict[str, Any]:
         "rows": entry.rows,
         "rows_quarantine": entry.rows_quarantine,
         "blocks_ids": entry.blocks_ids,
+        "pipe_id": entry.pipe_id,
+        "pipe_name": entry.pipe_name,
         "operation_id": entry.operation_id or new_uuid(),
         "written_rows": entry.rows or 0,
         "written_bytes": entry.written_bytes,

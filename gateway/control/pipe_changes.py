@@ -8,9 +8,11 @@ from dataclasses import replace
 
 from gateway.auth.principal import Principal
 from gateway.auth.scopes import Action
-from gateway.catalog import CatalogStore, Node, Pipe
+from gateway.catalog import CatalogStore, Copy, Node, Pipe
 from gateway.control import pipe_graph
+from gateway.control.copies import CopyControl
 from gateway.control.pipe_checks import (
+    WantedCopy,
     WantedNode,
     WantedPipe,
     check_kept,
@@ -33,8 +35,11 @@ from gateway.core.errors import Conflict, InvalidRequest
 class PipeChanges:
     """See the module. One per worker; the catalog's store serialises the changes of all workers."""
 
-    def __init__(self, control: PipeControl, store: CatalogStore, probe: PipeProbe, clock: Clock) -> None:
-        """Change through `store`; `probe` asks the engine about nodes before they are kept."""
+    def __init__(
+        self, control: PipeControl, store: CatalogStore, probe: PipeProbe, copies: CopyControl, clock: Clock
+    ) -> None:
+        """Change through `store`; `probe` asks the engine about nodes before they are kept, `copies` about copies."""
+        self._copies = copies
         self._control = control
         self._store = store
         self._probe = probe
@@ -65,6 +70,7 @@ class PipeChanges:
         endpoint = next((n.id for n, w in zip(nodes, wanted.nodes, strict=True) if w.type == "endpoint"), "")
         if old is not None and not endpoint and any(node.id == old.endpoint for node in nodes):
             endpoint = old.endpoint
+        copy = await self._copy(principal, replace(made, endpoint=endpoint), wanted)
         async with self._store.change() as change:
             recorded = old or await change.create_pipe(
                 principal.workspace_id, wanted.name, nodes, edited_by=principal.token_name
@@ -76,6 +82,7 @@ class PipeChanges:
                 description=wanted.description,
                 nodes=nodes,
                 endpoint=endpoint,
+                copy=copy,
                 tags=wanted.tags,
             )
             await grant(change, recorded, wanted.tokens)
@@ -260,6 +267,17 @@ class PipeChanges:
             )
         await self._control.refresh()
         return made
+
+    async def _copy(self, principal: Principal, made: Pipe, wanted: WantedPipe) -> Copy | None:
+        """Return the copy that `made` is to be: the one asked for, else the one it was."""
+        for node, each in zip(made.nodes, wanted.nodes, strict=True):
+            if each.type == "copy":
+                copy = await self._copies.checked(principal, made, node, each.copy or WantedCopy())
+                is_paused = made.copy is not None and made.copy.is_paused and made.copy.cron == copy.cron
+                return replace(copy, is_paused=is_paused)
+        if made.copy is not None and made.endpoint:
+            raise InvalidRequest(f"Pipe '{made.name}' is a copy pipe and cannot be published: remove its copy first")
+        return made.copy
 
     def _nodes(self, wanted: WantedPipe, old: Pipe | None) -> tuple[Node, ...]:
         nodes: list[Node] = []

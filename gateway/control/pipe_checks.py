@@ -24,14 +24,35 @@ _TAKEN_BY_PATHS: Final = frozenset({"openapi"})
 
 
 @dataclass(frozen=True, slots=True)
+class WantedCopy:
+    """A copy as somebody asks for it, in their words. None: what is, or what goes without saying.
+
+    Attributes:
+        target: name or id of the data source.
+        mode: `append` or `replace`.
+        cron: the schedule; `None` and `@on-demand` are none.
+        workspace: of the target.
+    """
+
+    target: str | None = None
+    mode: str | None = None
+    cron: str | None = None
+    workspace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class WantedNode:
-    """A node as somebody asks for it. An empty name is for us to choose; `type` is "", `standard` or `endpoint`."""
+    """A node as somebody asks for it. An empty name is for us to choose.
+
+    `type` is "", `standard`, `endpoint` or `copy`, which has `copy`.
+    """
 
     sql: str
     name: str = ""
     description: str = ""
     type: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    copy: WantedCopy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +186,10 @@ def free_name(base: str, nodes: Iterable[Node]) -> str:
 
 def draft(principal: Principal, wanted: WantedPipe, nodes: tuple[Node, ...], old: Pipe | None, now: float) -> Pipe:
     """Return the pipe as it would be, to be checked."""
-    special = [node.type for node in wanted.nodes if node.type not in ("", "standard", "default", "endpoint")]
+    special = [node.type for node in wanted.nodes if node.type not in ("", "standard", "default", "endpoint", "copy")]
     if special:
         raise InvalidRequest(f"Nodes of type '{special[0][:40]}' are not served here")
-    if sum(node.type == "endpoint" for node in wanted.nodes) > 1:
+    if sum(node.type in ("endpoint", "copy") for node in wanted.nodes) > 1:
         raise InvalidRequest("Multiple non-standard nodes in pipe. There can only be one")
     checked_description(wanted.description)
     for tag in wanted.tags:

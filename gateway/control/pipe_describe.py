@@ -65,7 +65,9 @@ def described_pipe(snapshot: Snapshot, pipe: Pipe, base_url: str, *, with_depend
             "copy_target_datasource": pipe.copy.target,
             "copy_target_workspace": pipe.workspace_id,
             "copy_mode": pipe.copy.mode,
-            "schedule": {"timezone": "Etc/UTC", "cron": cron, "status": "running"} if cron else None,
+            "schedule": {"timezone": "Etc/UTC", "cron": cron, "status": "paused" if pipe.copy.is_paused else "running"}
+            if cron
+            else None,
         }
     return shown
 

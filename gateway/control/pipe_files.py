@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from gateway.catalog import Node, Pipe, Snapshot
-from gateway.control.pipe_checks import WantedNode, WantedPipe
+from gateway.control.pipe_checks import WantedCopy, WantedNode, WantedPipe
 from gateway.control.pipe_describe import node_type
 from gateway.schema.pipefile import Pipefile, PipefileNode, parse_pipefile, render_pipefile
 
@@ -46,7 +46,8 @@ def pipe_from_text(name: str, text: str) -> WantedPipe:
 
 def _wanted(node: PipefileNode) -> WantedNode:
     tags = {CACHE_TAG: str(node.cache_seconds)} if node.cache_seconds else {}
-    return WantedNode(node.sql, node.name, node.description, node.kind, tags)
+    copy = WantedCopy(node.target_datasource, node.copy_mode, node.copy_schedule) if node.kind == "copy" else None
+    return WantedNode(node.sql, node.name, node.description, node.kind, tags, copy)
 
 
 def _file_node(snapshot: Snapshot, pipe: Pipe, node: Node) -> PipefileNode:

@@ -94,6 +94,15 @@ class Staged:
             if not is_done:
                 await self.kill()
 
+    async def done(self) -> float:
+        """Return how much of what `fill` reads it has read, from 0 to 1, as far as ClickHouse knows.
+
+        Raises:
+            ServerError: it does not say.
+        """
+        rows = await self._client.rows(staging.FILLING, {"table": self._name})
+        return float(rows[0][0]) if rows else 0.0
+
     async def kill(self) -> None:
         """End what fills the table, if something does."""
         await self._patience.silent().attempt(lambda: self._client.command(staging.kill(self._name)), holds=False)

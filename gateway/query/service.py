@@ -17,7 +17,17 @@ from gateway.core.errors import GatewayError, InvalidRequest, Timeout, Unavailab
 from gateway.query.fence import FencedQuery
 from gateway.query.formats import content_type
 
-__all__ = ["OUTPUT_SETTINGS", "Answer", "QueryLimits", "QueryService", "ResultTooLarge", "Summary", "Wanted", "shown"]
+__all__ = [
+    "OUTPUT_SETTINGS",
+    "Answer",
+    "QueryLimits",
+    "QueryService",
+    "ResultTooLarge",
+    "Summary",
+    "Wanted",
+    "refusal",
+    "shown",
+]
 
 _TIMEOUT: Final = frozenset({159, 160})
 _BUSY: Final = frozenset({202, 203, 209, 210, 745})
@@ -168,7 +178,7 @@ class QueryService:
             async with reply:
                 return Answer(content_type(output_format), reply.summary, await reply.whole())
         except ServerError as error:
-            raise _translated(error, fenced, limits) from error
+            raise refusal(error, fenced, limits) from error
 
 
 def settings_of(fenced: FencedQuery, wanted: Wanted, limits: QueryLimits) -> dict[str, str | int]:
@@ -205,7 +215,8 @@ def shown(text: str, fenced: FencedQuery) -> str:
     return _PHYSICAL.sub("", text)
 
 
-def _translated(error: ServerError, fenced: FencedQuery, limits: QueryLimits) -> GatewayError:
+def refusal(error: ServerError, fenced: FencedQuery, limits: QueryLimits) -> GatewayError:
+    """Return what the engine said about a query, in words for its author that hold nothing of anybody else's."""
     if error.code is None or error.code in _BUSY:
         return _unavailable()
     text = shown(str(error), fenced)

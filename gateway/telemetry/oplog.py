@@ -39,7 +39,7 @@ class Operation:
     """One thing that was done to a data source, or was tried.
 
     Attributes:
-        event_type: create, append, append-hfi, replace, delete, truncate, rename, alter, drop, quarantine-replay.
+        event_type: create, append, append-hfi, replace, delete, truncate, rename, alter, drop, quarantine-replay, copy.
         workspace_id: whose log it goes to.
         datasource_id: "t_…".
         datasource_name: as it was then.
@@ -50,6 +50,7 @@ class Operation:
         rows: that landed; None if that is no question.
         rows_quarantine: that did not fit; the same.
         blocks_ids: of `Block`.
+        pipe_id, pipe_name: what filled it; "" if no pipe did.
         operation_id: the same for all entries of one operation; "" for a new one.
         written_bytes, written_bytes_quarantine: of the inserts, as they were sent.
         at: unix time of its end; None for now.
@@ -69,6 +70,8 @@ class Operation:
     rows_quarantine: int | None = None
     blocks_ids: tuple[str, ...] = ()
     operation_id: str = ""
+    pipe_id: str = ""
+    pipe_name: str = ""
     written_bytes: int = 0
     written_bytes_quarantine: int = 0
     at: float | None = None
