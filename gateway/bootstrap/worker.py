@@ -112,7 +112,7 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
     authenticator = Authenticator(catalog, settings.secret.encode(), settings.admin_token or None, clock=clock)
     may_change = settings.datasource_changes == "allowed"
     control = DatasourceControl(catalog, store, client, settings.dedup_window, ops, may_change=may_change)
-    common = Common(control, authenticator, seal, writer, reads, HttpReader(client.options))
+    common = Common(control, authenticator, seal, writer, reads, _reader(settings, client))
 
     async def rest() -> list[Route]:
         module = await asyncio.to_thread(import_module, "gateway.bootstrap.families")
@@ -201,6 +201,12 @@ def _admission(settings: Settings, identity: WorkerIdentity, catalog: Catalog, c
 def _limits_of(catalog: Catalog, workspace_id: str) -> Mapping[str, int]:
     found = catalog.snapshot.workspaces.get(workspace_id)
     return found.limits if found else {}
+
+
+def _reader(settings: Settings, client: Client) -> HttpReader:
+    """Return the way for the queries of others, as a user who may do nothing else if there is one."""
+    user, options = settings.clickhouse_read_user, client.options
+    return HttpReader(options.as_user(user, settings.clickhouse_read_password) if user else options)
 
 
 def _log_options(settings: Settings) -> LogOptions:

@@ -7,7 +7,7 @@ is down. Only then it is imported, too: that would be a tenth of a start.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
@@ -34,6 +34,16 @@ class ClientOptions:
     connections_max: int = 32
     connect_seconds_max: float = 5.0
     answer_seconds_max: float = 120.0
+
+    def as_user(self, user: str, password: str) -> "ClientOptions":
+        """Return the same place for another user, whoever the URL names."""
+        parts = urlsplit(self.url)
+        return replace(
+            self,
+            url=parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(),
+            user=user,
+            password=password,
+        )
 
     def credentials(self) -> dict[str, str]:
         """Return the headers that say who we are; what stands in the URL wins."""

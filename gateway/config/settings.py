@@ -184,6 +184,13 @@ class Settings:
     )
     clickhouse_user: str = _text("ClickHouse", "", "User, if it is not in the URL.", default_text="default")
     clickhouse_password: str = _text("ClickHouse", "", "Password, if it is not in the URL.", secret=True)
+    clickhouse_read_user: str = _text(
+        "ClickHouse",
+        "",
+        "User for the queries of others, who can do nothing else: deploy/clickhouse/reader.sql.",
+        default_text="the same user",
+    )
+    clickhouse_read_password: str = _text("ClickHouse", "", "Its password.", secret=True)
     engine_memory_bytes_max: int = _size(
         "ClickHouse", "0", "Most memory the embedded engine uses.", least="0", default_text="what the engine thinks fit"
     )

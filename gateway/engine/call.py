@@ -30,6 +30,9 @@ from gateway.engine.errors import (
 )
 from gateway.engine.options import EngineOptions
 
+# Settings that are new with most statements, and empty by default.
+VOLATILE: Final = ("log_comment", "insert_deduplication_token")
+
 _PROTOCOL: Final = frozenset(
     {"query", "database", "default_format", "query_id", "user", "password", "quota_key", "stacktrace", "role"}
     | {"session_id", "session_timeout", "session_check", "close_session", "wait_end_of_query", "buffer_size"}
@@ -76,6 +79,13 @@ class Call:
         """The effective `readonly` setting: GET implies 2."""
         asked = self.settings.get("readonly", b"0")
         return int(asked) if asked.isdigit() and int(asked) else 2 * self.is_get
+
+    @property
+    def tag(self) -> bytes:
+        """What ends a statement on a connection where no setting can be changed: a comment with its id."""
+        if self.readonly != 1 or self.session is not None or any(self.settings.get(name) for name in VOLATILE):
+            return b""
+        return b" /* " + self.query_id.encode().hex().encode() + b" */"
 
     @property
     def result_bytes_max(self) -> int:

@@ -114,10 +114,10 @@ class Handler:
         def job(link: Link) -> Outcome:
             plain = statement.plain(text)
             answer.format = plain.format or call.default_format
-            # A fresh connection is read-only by its setting; one of a session would stay so for ever.
-            must_read = call.session is not None and call.readonly > 0
+            # A connection is read-only by its setting, which lets KILL QUERY through; one of a session would stay so.
+            must_read = call.readonly == 1 or (call.session is not None and call.readonly > 0)
             params = call.text_params or {}
-            return link.run(plain, call.default_format, params, pipe.input, reads_only=must_read)
+            return link.run(plain, call.default_format, params, pipe.input, reads_only=must_read, tag=call.tag)
 
         reads = statement.is_read(text)
         on_link = call.params if call.text_params is None else {}

@@ -97,7 +97,14 @@ class Link:
         return _outcome(result, result.bytes())
 
     def run(
-        self, plain: Plain, default_format: str, params: Mapping[str, str], output: int, *, reads_only: bool
+        self,
+        plain: Plain,
+        default_format: str,
+        params: Mapping[str, str],
+        output: int,
+        *,
+        reads_only: bool,
+        tag: bytes = b"",
     ) -> Outcome:
         """Run one statement that brings no data.
 
@@ -107,6 +114,7 @@ class Link:
             params: values of its placeholders, escaped as in TabSeparated.
             output: a descriptor to write; the result of a SELECT goes there, any other into the outcome.
             reads_only: refuse a statement that does anything else.
+            tag: a comment to end the statement with.
 
         Raises:
             EngineError: it failed, or is more than one statement.
@@ -116,10 +124,10 @@ class Link:
             raise several()
         is_read = what["query_class"] == _engine.query_class.READ_ONLY
         if is_read and plain.is_select:
-            return self._stream(plain, default_format, params, output)
+            return self._stream(plain, default_format, params, output, tag)
         if reads_only and not is_read:
             raise EngineError(READONLY, "Cannot execute query in readonly mode")
-        outcome = self.execute(kill_by_our_id(plain.text), default_format, params)
+        outcome = self.execute(kill_by_our_id(plain.text) + tag, default_format, params)
         if what["statement_count"] == 0 and not outcome.body:
             # Words the library takes for commands of a terminal (`exit`), and silently obeys.
             raise EngineError(SYNTAX_ERROR, "Syntax error: failed at position 1")
@@ -152,9 +160,9 @@ class Link:
         with _translated():
             self._connection.close()
 
-    def _stream(self, plain: Plain, default_format: str, params: Mapping[str, str], output: int) -> Outcome:
+    def _stream(self, plain: Plain, default_format: str, params: Mapping[str, str], output: int, tag: bytes) -> Outcome:
         try:
-            text = plain.into(f"/dev/fd/{output}", default_format)
+            text = plain.into(f"/dev/fd/{output}", default_format) + tag
             with _translated():
                 result = self._connection.query(text, "Null", params=params)
         except EngineError as error:

@@ -2,7 +2,8 @@
 
 A fresh connection costs a statement half a millisecond, mostly in the first query on it. So one that has run nothing
 but reads and inserts goes back here, under what was set on it: database, settings, `readonly`. A statement gets one
-back only if it wants exactly that. Whatever else may stay on a connection (`SET`, `USE`, temporary tables, the value of
+back only if it wants exactly that. A read-only connection takes no settings any more, so what runs on it carries its
+id in a comment. Whatever else may stay on a connection (`SET`, `USE`, temporary tables, the value of
 a placeholder, a failure half-way) keeps it out.
 
 Belongs to the loop.
@@ -10,16 +11,15 @@ Belongs to the loop.
 
 from collections import OrderedDict
 
-from gateway.engine.call import Call
+from gateway.engine.call import VOLATILE, Call
 from gateway.engine.library import Link
-from gateway.engine.session import VOLATILE
 
 Key = tuple[bytes, tuple[tuple[str, bytes], ...], int]
 
 
 def key_of(call: Call) -> Key | None:
     """Return what `call` wants set on its connection; None if that could not be used again."""
-    if call.readonly == 1:  # not even the next statement's id could be set
+    if call.readonly == 1 and not call.tag:  # not even the next statement's id could be set
         return None
     settings = tuple(sorted((name, value) for name, value in call.settings.items() if name not in VOLATILE))
     return call.database, settings, call.readonly

@@ -26,6 +26,7 @@ from gateway.engine.library import Library, Link, Outcome
 from gateway.engine.links import Key, Links, key_of
 from gateway.engine.options import EngineOptions
 from gateway.engine.session import Session, Sessions, prepare, prepare_again
+from gateway.engine.statement import OUR_ID
 
 _CANCEL_RETRY_SECONDS = 0.05
 _CANCEL_SECONDS = 5.0
@@ -185,8 +186,7 @@ class Runner:
     def _kill(self, query_id: str) -> None:
         link = self._library.connect()
         try:
-            theirs = b"splitByChar('\\n', Settings['log_comment'])[1] = " + quote(query_id.encode())
-            link.execute(b"KILL QUERY WHERE " + theirs + b" ASYNC")
+            link.execute(b"KILL QUERY WHERE " + OUR_ID + b" = " + quote(query_id.encode()) + b" ASYNC")
         finally:
             link.close()
 

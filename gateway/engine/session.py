@@ -10,14 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.core.clock import Clock
-from gateway.engine.call import Call, Params, SessionCall, quote, quote_name
+from gateway.engine.call import VOLATILE, Call, Params, SessionCall, quote, quote_name
 from gateway.engine.errors import SESSION_IS_LOCKED, SESSION_NOT_FOUND, TOO_MANY_SIMULTANEOUS_QUERIES, EngineError
 from gateway.engine.lexer import tokens
 from gateway.engine.library import Library, Link
 from gateway.engine.options import EngineOptions
-
-# New with most statements, and empty by default.
-VOLATILE = ("log_comment", "insert_deduplication_token")
 
 
 @dataclass(slots=True)
@@ -121,7 +118,8 @@ def prepare(link: Link, call: Call, settings: Mapping[str, bytes], params: Param
     """Set on `link` the database of `call`, its id, `settings` and `params`."""
     if call.database:
         link.execute(b"USE " + quote_name(call.database))
-    changes = {**settings, **_volatile(call)} | {f"param_{name}": value for name, value in params.items()}
+    volatile = {} if call.tag else _volatile(call)
+    changes = {**settings, **volatile} | {f"param_{name}": value for name, value in params.items()}
     if "readonly" in changes:
         changes["readonly"] = changes.pop("readonly")  # the last, for it locks the others
     _set(link, changes)
@@ -129,7 +127,8 @@ def prepare(link: Link, call: Call, settings: Mapping[str, bytes], params: Param
 
 def prepare_again(link: Link, call: Call) -> None:
     """Set on `link`, on which all else is set already, what is new with every statement."""
-    _set(link, _volatile(call))
+    if not call.tag:
+        _set(link, _volatile(call))
 
 
 def _volatile(call: Call) -> dict[str, bytes]:

@@ -25,6 +25,12 @@ from gateway.engine.errors import (
 )
 from gateway.engine.lexer import Kind, Token, tokens
 
+OUR_ID = (
+    b"if(match(query, '/\\\\* [0-9a-f]+ \\\\*/$'), unhex(extract(query, '/\\\\* ([0-9a-f]+) \\\\*/$')), "
+    b"splitByChar('\\n', Settings['log_comment'])[1])"
+)
+"""Of a row of `system.processes`, in SQL: the id that the client gave."""
+
 _SELECTS = frozenset({b"SELECT", b"WITH", b"FROM", b"("})
 _READS = _SELECTS | {b"SHOW", b"DESCRIBE", b"DESC", b"EXPLAIN", b"EXISTS"}
 
@@ -144,7 +150,8 @@ def several() -> EngineError:
 def kill_by_our_id(text: bytes) -> bytes:
     """Return a KILL QUERY statement with `query_id` replaced by where we keep the id a client gave.
 
-    The library makes its own ids up and cannot be told otherwise; ours is the first line of `log_comment`.
+    The library makes its own ids up and cannot be told otherwise; ours is the first line of `log_comment`, or, where
+    nothing could be set, a comment at the end of the statement (`Call.tag`).
     """
     found = list(tokens(text))
     if [token.text for token in found[:2]] != [b"KILL", b"QUERY"]:
@@ -152,7 +159,7 @@ def kill_by_our_id(text: bytes) -> bytes:
     for token in reversed(found):
         name = text[token.start : token.end].strip(b'`"').lower()
         if name == b"query_id" and token.kind in {Kind.WORD, Kind.QUOTED}:
-            text = text[: token.start] + b"splitByChar('\\n', Settings['log_comment'])[1]" + text[token.end :]
+            text = text[: token.start] + OUR_ID + text[token.end :]
     return text
 
 

@@ -173,6 +173,9 @@ class QueryService:
         text = f"{fenced.sql}\nFORMAT {output_format}"
         try:
             reply = await self._reader.read(text, settings_of(fenced, wanted, limits), fenced.bound, query_id)
+            if reply.size is not None and reply.size > limits.result_bytes_max:
+                async with reply:
+                    raise _too_large(limits, reply.size)
             if reply.size is None or reply.size > _SMALL_BYTES:
                 return Answer(content_type(output_format), reply.summary, None, reply)
             async with reply:
@@ -230,11 +233,7 @@ def refusal(error: ServerError, fenced: FencedQuery, limits: QueryLimits) -> Gat
     if error.code in _TIMEOUT:
         return Timeout(f"[Error] {text}")
     if error.code in _RESULT_TOO_LARGE:
-        limit = limits.result_bytes_max / 1024**2
-        said = (
-            text if text.startswith("Limit for") else f"Limit for result exceeded, max bytes: {limit:.2f} MiB. {text}"
-        )
-        return ResultTooLarge(f"[Error] {said}")
+        return ResultTooLarge(f"[Error] {text}") if text.startswith("Limit for") else _too_large(limits)
     return InvalidRequest(f"[Error] {text}")
 
 
@@ -242,6 +241,12 @@ class ResultTooLarge(InvalidRequest):
     """There is more than one answer may hold."""
 
     documentation = "https://docs.tinybird.co/api-reference/query-api.html#get--v0-sql"
+
+
+def _too_large(limits: QueryLimits, size: int = 0) -> ResultTooLarge:
+    most, now = (f"{each / 1024**2:.2f} MiB" for each in (limits.result_bytes_max, size))
+    current = f", current bytes: {now}" if size else ""
+    return ResultTooLarge(f"[Error] Limit for result exceeded, max bytes: {most}{current}")
 
 
 def _unavailable() -> Unavailable:

@@ -175,6 +175,11 @@ class Gateway:
         assert self._process is not None
         return [pid for pid in _children(self._process.pid) if b"jobs-" in _command_line(pid)]
 
+    def engine_cpu_seconds(self) -> float:
+        """Processor time of the embedded engine."""
+        assert self._process is not None
+        return sum(_cpu_seconds(pid) for pid in _children(self._process.pid) if b"engine" in _command_line(pid))
+
     def is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 

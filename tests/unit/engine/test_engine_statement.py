@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.engine.errors import EngineError
-from gateway.engine.statement import insert, is_insert, is_read, kill_by_our_id, plain
+from gateway.engine.statement import OUR_ID, insert, is_insert, is_read, kill_by_our_id, plain
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,5 @@ def test_reads_and_inserts_are_told_by_their_first_word():
 def test_a_kill_finds_the_id_that_the_client_gave():
     text = b"KILL QUERY WHERE query_id = 'query_id' SYNC"
 
-    assert kill_by_our_id(text) == (
-        b"KILL QUERY WHERE splitByChar('\\n', Settings['log_comment'])[1] = 'query_id' SYNC"
-    )
+    assert kill_by_our_id(text) == b"KILL QUERY WHERE " + OUR_ID + b" = 'query_id' SYNC"
     assert kill_by_our_id(b"SELECT query_id FROM system.processes") == b"SELECT query_id FROM system.processes"
