@@ -183,7 +183,7 @@ async def test_no_limit_can_be_lifted_inside_the_query(reader, name):
 
     with pytest.raises(ServerError) as caught:
         await text_of(reader, f"{inside} SETTINGS {name} = {value}")
-    assert caught.value.code in {164, 452}
+    assert caught.value.code in {164, 392, 452}
     in_force = await text_of(reader, inside)
     for sql in ("SELECT * FROM ({})", "WITH x AS ({}) SELECT * FROM x", "SELECT ({})"):
         assert await text_of(reader, sql.format(f"{inside} SETTINGS {name} = {value}")) == in_force
@@ -210,7 +210,9 @@ async def test_no_attack_of_the_corpus_changes_anything_with_the_parser_s_fence_
     for attack in ATTACKS:
         try:
             file, out = str(tmp_path / "file"), str(tmp_path / "out")
-            await text_of(reader, attack.replace("SECRETFILE", file).replace("OUTFILE'", f"{out}'"), max_execution_time=1)
+            await text_of(
+                reader, attack.replace("SECRETFILE", file).replace("OUTFILE'", f"{out}'"), max_execution_time=1
+            )
         except ServerError:
             continue
     after = await text_of(
