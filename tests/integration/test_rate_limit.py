@@ -8,6 +8,7 @@ import pytest
 
 from gateway.cli import main
 from tests.support.gateway import Gateway
+from tests.support.jwts import claims, sign
 
 LIMITS = "datasource.requests=4, datasource.rows=1000, datasource.bytes=100kB, endpoint.requests=8"
 ROW = b'{"id": 1}'
@@ -217,6 +218,20 @@ def test_what_a_query_answers_is_charged_too(limited, unit, per_second):
 
     assert refused.status == 429
     assert f"{unit} of this endpoint" in refused.error
+
+
+def test_jwts_of_one_name_share_the_limit_they_bring(limited):
+    mine = limited.get("/v0/workspace").json["id"]
+    scope = {"type": "DATASOURCES:READ", "resource": "any"}
+
+    def ask(name, seconds=600.0, rps=0.1):
+        token = sign(limited.token, claims(mine, scope, name=name, seconds=seconds, limits={"rps": rps}))
+        return limited.request("GET", "/v0/events?x-vercel-verify=x", token=token)
+
+    assert [ask("a").status, ask("a").status, ask("a", 900.0).status] == [200, 429, 429]
+    assert int(ask("a").headers["Retry-After"]) in range(2, 11)
+    assert ask("b").status == 200
+    assert {ask("c", rps=0).status for _ in range(5)} == {200}
 
 
 def test_who_was_refused_and_of_what_is_counted(limited):
