@@ -37,8 +37,8 @@ $(CLIENTS): $(READY) tests/clients/requirements.txt
 	@$(VENV)/clients/bin/python -m pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
 	@touch $@
 
-test: $(READY) $(CLIENTS) ## the whole suite, on the real engine
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(READY) $(CLIENTS) ## the whole suite, on the real engine, three files at a time; JOBS=0 one test after the other
+	@$(BIN)/python -m pytest -n $(or $(JOBS),3) --dist loadfile $(ARGS)
 
 test-fault: $(READY) ## the unkind ones, in their long form
 	@SLUICE_TEST_LONG=1 $(BIN)/python -m pytest -m fault tests/fault $(ARGS)
