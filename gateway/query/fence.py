@@ -5,8 +5,8 @@
 One SELECT comes in, one SELECT goes out. A table in the result is one that `resolve` gave, in full
 (`database`.`table`), a query fenced in the same way, or a CTE under a name of ours: no name of the user's is ever
 looked up in the engine's current database, however the engine scopes it. What is called is on the list of `functions`.
-A filtered table becomes `(SELECT * FROM table WHERE filter)`. SETTINGS and FORMAT are taken out and handed to the
-caller. A placeholder `{name:Type}` is one that the text itself was given a value for.
+A filtered table becomes a query of its own, which nothing is moved into (`row_filter`). SETTINGS and FORMAT are taken
+out and handed to the caller. A placeholder `{name:Type}` is one that the text itself was given a value for.
 
 Pure: text in, text out.
 """
@@ -22,10 +22,12 @@ from gateway.core.errors import InvalidRequest, TooLarge
 from gateway.query.calls import Calls, check_table_function, unwrapped
 from gateway.query.clauses import mend_prewhere, take_format, take_settings
 from gateway.query.expand import Expansion
+from gateway.query.functions import is_aggregate
 from gateway.query.nodes import DoubleColon, QueryParameter
 from gateway.query.parse import parse, parse_condition
 from gateway.query.render import check_same, render
 from gateway.query.resolved import Inlined, Resolve, Resolved
+from gateway.query.row_filter import FILTERED, column_of_filtered, filtered, index_hints, may_fail
 
 __all__ = ["WRITTEN_CHARS_MAX", "FencedQuery", "Inlined", "Resolve", "Resolved", "fence", "fence_condition"]
 
@@ -34,9 +36,6 @@ _OPEN_TABLES: Final = frozenset(["system.one", "system.numbers", "system.numbers
 
 WRITTEN_CHARS_MAX: Final = 1024 * 1024
 """Of what comes out; longer ones the engine would take its time to read."""
-
-# The name of a filtered table inside its own subquery, where it wins over every name outside.
-_FILTERED: Final = "row_filter"
 
 _QUERIES: Final = (exp.Select, exp.SetOperation, exp.Subquery)
 
@@ -70,6 +69,8 @@ class FencedQuery:
     """Values of the placeholders in `sql`, by names of ours."""
     hides: bool = False
     """Whether there is more in `sql` than its author wrote: row filters, the queries of pipes."""
+    has_failing_filter: bool = False
+    """Whether a row filter in it might fail, and the engine quote a row that nobody was to see."""
     reads_only_service: bool = False
     """Whether it reads service data sources, and nothing else."""
 
@@ -113,6 +114,7 @@ def fence(sql: str, resolve: Resolve, bound: Mapping[str, str] | None = None) ->
         shown=whole.shown,
         bound=whole.bound,
         hides=whole.has_filter or not whole.expansion.is_empty,
+        has_failing_filter=whole.has_failing_filter,
         reads_only_service=whole.reads == {True},
     )
 
@@ -152,6 +154,7 @@ class _Whole:
         self.bound: dict[str, str] = {}
         self.reads: set[bool] = set()  # of each table, whether it is a service data source
         self.has_filter = False
+        self.has_failing_filter = False
         self.numbers = count(1)
         self.expansion = Expansion(self.numbers, self.shown)
 
@@ -244,13 +247,13 @@ class _Fencing:
         found = self._find(name)
         if found is None:
             raise InvalidRequest(f"Resource '{name[:200]}' not found")
-        self._stand_in(node, found, name)
+        self._stand_in(node, found, name, scope.aliases)
 
-    def _stand_in(self, node: exp.Table, found: Resolved | Inlined, name: str) -> None:
+    def _stand_in(self, node: exp.Table, found: Resolved | Inlined, name: str, aliases: frozenset[str]) -> None:
         """Have what was found stand where the table `node` stands."""
         if found.filter:
             self._whole.has_filter = True
-            node = self._filter(node, found.filter, name)
+            node = self._filter(node, found.filter, name, aliases)
         if isinstance(found, Inlined):
             self._whole.expansion.place(node, found, self._inlined)
         else:
@@ -317,23 +320,23 @@ class _Fencing:
             return
         table = exp.Table(this=_quoted(name))
         member.replace(table)
-        self._stand_in(table, found, name)
+        self._stand_in(table, found, name, scope.aliases)
 
-    def _filter(self, node: exp.Table, condition: str, name: str) -> exp.Table:
+    def _filter(self, node: exp.Table, condition: str, name: str, aliases: frozenset[str]) -> exp.Table:
         """Replace `node`, called `name`, by its rows for which `condition` holds; return the table they come from."""
         rows = self._condition(condition, name)
+        hints = index_hints(node, aliases)
         table = exp.Table(**{part: value for part, value in node.args.items() if part not in ("alias", "joins")})
-        table.set("alias", exp.TableAlias(this=_quoted(_FILTERED)))
-        select = exp.Select(expressions=[exp.Star()], from_=exp.From(this=table), where=exp.Where(this=rows))
-        node.replace(exp.Subquery(this=select, alias=node.args.get("alias"), joins=node.args.get("joins")))
+        table.set("alias", exp.TableAlias(this=_quoted(FILTERED)))
+        node.replace(filtered(table, rows, hints, {part: node.args.get(part) for part in ("alias", "joins")}))
         return table
 
     def _condition(self, text: str, name: str) -> exp.Expr:
         """Return the tree of a row filter, its columns bound to the table: no name of the query stands for them."""
         tree = self.condition(text, "A row filter")
+        self._whole.has_failing_filter |= may_fail(tree)
         for node in list(tree.find_all(exp.Column)):
-            column = exp.Column(this=node.this) if node.table == name else node.copy()
-            node.replace(exp.Dot(this=_quoted(_FILTERED), expression=column))
+            node.replace(column_of_filtered(exp.Column(this=node.this) if node.table == name else node.copy()))
         return tree
 
     def condition(self, text: str, what: str) -> exp.Expr:
@@ -349,8 +352,11 @@ class _Fencing:
         for node in list(tree.walk()):
             members = [node.args.get("field"), *node.expressions] if isinstance(node, exp.In) else []
             has_columns = any(member.find(exp.Column) for member in members if member)
-            if isinstance(node, (*_QUERIES, exp.Table, exp.Lambda, exp.Alias)) or has_columns:
-                raise InvalidRequest(f"[Error] {what} may not have subqueries, tables, lambdas or aliases")
+            if isinstance(node, (*_QUERIES, exp.Table, exp.Lambda, exp.Alias, exp.Star)) or has_columns:
+                raise InvalidRequest(f"[Error] {what} may not have subqueries, tables, lambdas, aliases or *")
+            is_call = isinstance(node, (exp.Anonymous, exp.ParameterizedAgg))
+            if isinstance(node, exp.Window) or (is_call and _is_of_many_rows(node.name)):
+                raise InvalidRequest(f"[Error] {what} is about one row: it may not have aggregate or window functions")
             self._item(node, _Scope())
         return tree
 
@@ -367,6 +373,11 @@ def _local(root: exp.Expr) -> Iterator[exp.Expr]:
             if key not in ("with_", "settings"):
                 children = value if isinstance(value, list) else [value]
                 waiting += [child for child in children if isinstance(child, exp.Expr)]
+
+
+def _is_of_many_rows(name: str) -> bool:
+    """Say whether the function `name` makes one row of several, or several of one."""
+    return is_aggregate(name) or name.lower() in ("arrayjoin", "grouping", "columns", "untuple")
 
 
 def _is_link(node: exp.Expr) -> bool:

@@ -223,11 +223,10 @@ def refusal(error: ServerError, fenced: FencedQuery, limits: QueryLimits) -> Gat
     if error.code is None or error.code in _BUSY:
         return _unavailable()
     text = shown(str(error), fenced)
-    if fenced.bound and error.code not in _QUOTES_NO_DATA:
+    quoted = "a secret that the query uses" if fenced.bound else "a row that the token may not read"
+    if (fenced.bound or fenced.has_failing_filter) and error.code not in _QUOTES_NO_DATA:
         name = next(iter(re.findall(r"\(([A-Z_]{3,})\)$", text)), f"code {error.code}")
-        text = (
-            f"The query failed ({name}). What ClickHouse says may quote a secret that the query uses: it is not shown"
-        )
+        text = f"The query failed ({name}). What ClickHouse says may quote {quoted}: it is not shown"
     if fenced.hides:
         text = _SCOPE.sub("", text)
     if error.code in _TIMEOUT:
@@ -254,7 +253,7 @@ def _unavailable() -> Unavailable:
 
 
 # Whatever of a physical name is left after the names the fence knows were put back.
-_PHYSICAL: Final = re.compile(r"`?ws_[0-9a-f]{12}`?\.")
+_PHYSICAL: Final = re.compile(r"`?ws_[0-9a-f]{12}`?\.|`row_filter`\.|\brow_filter\.(?=\w)")
 
 # The query that an error quotes, which its reader need not have written.
 _SCOPE: Final = re.compile(

@@ -65,7 +65,7 @@ def test_the_rows_of_a_filtered_pipe_are_those_of_its_result():
     sql = fence("SELECT * FROM top AS t", world({"top": "SELECT 1 AS n"}, {"top": "n = 1"})).sql
 
     assert sql == (
-        "SELECT * FROM (SELECT * FROM (SELECT 1 AS `n`) AS `row_filter` WHERE (`row_filter`.`n` = 1)) AS `t`"
+        "SELECT * FROM (SELECT * FROM (SELECT 1 AS `n`) AS `row_filter` WHERE (`row_filter`.`n` = 1) LIMIT 9223372036854775807) AS `t`"
     )
 
 

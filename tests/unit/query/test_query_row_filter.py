@@ -7,7 +7,7 @@ from gateway.query.fence import fence
 from gateway.query.resolved import Resolved
 
 TABLE = "`ws`.`t`"
-ROWS = f"(SELECT * FROM {TABLE} AS `row_filter` WHERE (`row_filter`.`shop` = 7))"
+ROWS = f"(SELECT * FROM {TABLE} AS `row_filter` WHERE (`row_filter`.`shop` = 7) LIMIT {2**63 - 1})"
 
 
 def fenced(sql, condition="shop = 7"):
@@ -56,4 +56,28 @@ def test_the_columns_of_a_filter_are_those_of_the_table(condition, expected):
 )  # fmt: skip
 def test_a_filter_is_one_condition_over_its_own_table(condition):
     with pytest.raises(InvalidRequest):
+        fenced("SELECT 1 FROM sales", condition)
+
+
+@pytest.mark.parametrize(
+    ("where", "hinted"),
+    [
+        ("day = '2026-01-01'", ["`day` = '2026-01-01'"]),
+        ("day > now() - INTERVAL 1 DAY AND (id BETWEEN 1 AND 2)", ["`day` > now() - INTERVAL 1 DAY", "`id` BETWEEN 1 AND 2"]),
+        ("id IN (1, 2) AND id != 3 AND NOT id = 4 AND id NOT IN (5)", ["`id` IN (1, 2)"]),
+        ("id = 1 OR id = 2", []),
+        ("toUInt8(secret) = 1 AND throwIf(id = 1) = 0 AND id = other AND id = rand()", []),
+        ("one = 1 AND renamed = 'x' AND scalar = 1 AND e = 1 AND e.id = 1", []),
+    ],
+)  # fmt: skip
+def test_conditions_that_run_on_no_row_choose_what_is_read(where, hinted):
+    sql = fenced(f"WITH 1 AS scalar SELECT 1 AS one, upper(x) AS renamed FROM sales AS e WHERE {where}")
+
+    inside = sql.partition("(`row_filter`.`shop` = 7)")[2].partition(" LIMIT ")[0]
+    assert sorted(inside.split(" AND indexHint(")[1:]) == sorted(f"`row_filter`.{each})" for each in hinted)
+
+
+@pytest.mark.parametrize("condition", ["count() > 1", "max(shop) = 7", "sumIf(shop, 1) = 7", "row_number() OVER () = 1", "arrayJoin([0, 1]) = 1"])  # fmt: skip
+def test_a_filter_is_about_one_row(condition):
+    with pytest.raises(InvalidRequest, match="about one row"):
         fenced("SELECT 1 FROM sales", condition)
