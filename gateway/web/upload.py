@@ -42,6 +42,8 @@ _FAMILIES: Final = ("engine_", "dialect_", "kafka_", "import_")
 # A JSON object with one of these asks for something; without, it is a row.
 _ASKING: Final = frozenset({"schema", "datafile", "url"})
 _FILE_NAMES: Final = frozenset({"csv", "ndjson", "json", "parquet", "file", "data"})
+# Where nothing else says the format, a part of such a name does; "csv" says nothing, SDKs send every file as that.
+_TELLING: Final = frozenset({"ndjson", "parquet"})
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _JSON: Final = "application/json"
@@ -257,6 +259,8 @@ class _Parts:
             if parts > _PARTS_MAX:
                 raise InvalidRequest(f"A request may have at most {_PARTS_MAX} parts")
             await self._part(part)
+        if self._file is not None and self._file.name in _TELLING:
+            self._pairs.append(("format", self._file.name))
         params = self._request.params.with_defaults(Params(self._pairs))
         if self._file is None:
             return Upload(params)

@@ -189,6 +189,23 @@ async def test_fields_beside_the_file_are_parameters_and_the_query_wins(counter)
     assert counter.last.params.get("description") == "größer & schöner"
 
 
+@pytest.mark.parametrize(
+    ("field", "query", "meant"),
+    [
+        ("ndjson", "", "ndjson"),
+        ("parquet", "", "parquet"),
+        ("ndjson", "?format=parquet", "parquet"),  # as older command lines send Parquet
+        ("parquet", "?format=csv", "csv"),
+        ("csv", "", ""),
+        ("data", "", ""),
+    ],
+)
+async def test_the_name_of_a_part_says_the_format_where_nothing_else_does(counter, field, query, meant):
+    assert (await post_parts(counter, multipart((named(field, "rows"), CSV)), query))[0] == 200
+
+    assert counter.last.params.get("format") == meant
+
+
 async def test_a_parameter_may_come_from_a_file(counter):
     # curl -F schema=@schema.txt, -F datafile=@orders.datasource
     body = multipart((named("datafile", "orders.datasource"), b"SCHEMA >\n  a Int32"), (named("csv", "f.csv"), CSV))
