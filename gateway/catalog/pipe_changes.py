@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from sqlalchemy import delete, insert, update
+from sqlalchemy import delete, insert, select, update
 
 from gateway.catalog import quotas, rows, tables
 from gateway.catalog.models import Copy, Node, Pipe
@@ -102,6 +102,14 @@ class PipeChanges(Record):
         """
         await self._row(tables.pipes, pipe_id, "Pipe")
         await self._delete(tables.pipes, pipe_id)
+
+    async def retarget_copies(self, workspace_id: str, instead: Mapping[str, str]) -> None:
+        """Have copies into a data source of `instead`, by id, go to the one that it names."""
+        query = select(tables.pipes).where(tables.pipes.c.workspace_id == workspace_id)
+        for pipe in await self._transaction.each(query, rows.pipe_of):
+            if pipe.copy is not None and pipe.copy.target in instead:
+                copy = replace(pipe.copy, target=instead[pipe.copy.target])
+                await self.update_pipe(pipe.id, from_version=pipe.version, edited_by=pipe.edited_by, copy=copy)
 
     async def _schedule(self, old: Pipe, new: Pipe) -> None:
         """Have `schedules` say what the copy says. What was due while it was paused is not made up for."""

@@ -151,6 +151,7 @@ class DatasourceChanges:
             async with self._store.change() as change:
                 pair = await change.exchange_datasources(first.id, second.id)
                 await _exchange_rights(change, first, second)
+                await change.retarget_copies(first.workspace_id, {first.id: second.id, second.id: first.id})
         await self._let_all_hear()
         return pair
 

@@ -22,7 +22,7 @@ from gateway.clickhouse.reader import HttpReader
 from gateway.control.copies import CopyLimits
 from gateway.control.copy_checks import CopyChecks, Ready
 from gateway.core.clock import Clock
-from gateway.core.errors import Timeout, Unavailable
+from gateway.core.errors import CustomAnswer, Timeout, Unavailable
 from gateway.core.ids import new_uuid
 from gateway.imports.moving import Staged, rows_in
 from gateway.imports.patience import Patience
@@ -129,12 +129,13 @@ class _Run:
             staged = self._staged(attempt, target.table)
             await staged.create(ready.columns)
             await self._fill(staged, ready, attempt)
-            await self._save(plan=await staged.plan(), piece=0, progress=_FILLED)
+            await self._save(plan=await staged.plan(), piece=0, progress=_FILLED, shown={"rows_copied": 0})
         plan, staged = self._state["plan"], self._staged(self._state["attempt"], target.table)
         total = rows_in(plan)
 
         async def landed(number: int, rows: int) -> None:
-            await self._save(piece=number, rows=rows, progress=_FILLED + (99.0 - _FILLED) * rows / total)
+            progress = _FILLED + (99.0 - _FILLED) * rows / total
+            await self._save(piece=number, rows=rows, progress=progress, shown={"rows_copied": rows})
 
         await staged.move(plan, self._state["piece"], target.table, self._context.job.id, landed)
 
@@ -147,7 +148,8 @@ class _Run:
             await self._fill(self._staged(attempt, target.table), ready, attempt)
             count = ddl.count_rows(self._database, replacement.loading, "1")
             filled = await self._patience.attempt(lambda: self._tools.client.rows(count), holds=False)
-            await self._save(filled=int(filled[0][0]), progress=_FILLED)
+            rows = int(filled[0][0])
+            await self._save(filled=rows, progress=_FILLED, shown={"rows_copied": rows})
 
         async def remember(due: Swap | None) -> None:
             await self._save(due=due)
@@ -173,7 +175,11 @@ class _Run:
         now = float(job.spec.get("now", job.created_at))
         params: Mapping[str, Any] = job.spec.get("params", {})
         is_admin = bool(job.spec.get("is_admin"))
-        return await self._tools.checks.ready(pipe, node, target, params, now, f"{attempt}-columns", is_admin=is_admin)
+        own_id = f"{attempt}-columns"
+        try:
+            return await self._tools.checks.ready(pipe, node, target, params, now, own_id, is_admin=is_admin)
+        except CustomAnswer as error:  # the author's own refusal
+            raise JobFailed(str(error)) from error
 
     def _node(self) -> tuple[Pipe, Node]:
         job = self._context.job

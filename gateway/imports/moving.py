@@ -15,17 +15,21 @@ it had landed; views that hang on the table see each row once, too.
     await staged.drop()                                         # safe twice, also of one that is just being filled
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from gateway.clickhouse import ddl, staging
 from gateway.clickhouse.client import Client
+from gateway.clickhouse.errors import ServerError
 from gateway.clickhouse.reader import HttpReader
 from gateway.imports.patience import Patience
 from gateway.schema.columns import CREATE_SETTINGS
 
 PIECE_ROWS_MAX: Final = 100_000
 _PIECE_BYTES_MAX: Final = 64 * 1024 * 1024
+_KILL_SECONDS: Final = 10.0
 
 Plan = Mapping[str, Any]
 """What decides the pieces: `columns`; `parts`, names and rows; `rows` of a piece."""
@@ -92,7 +96,9 @@ class Staged:
             is_done = True
         finally:
             if not is_done:
-                await self.kill()
+                with suppress(ServerError, TimeoutError):  # whoever comes next ends it, too
+                    async with asyncio.timeout(_KILL_SECONDS):
+                        await self.kill()
 
     async def done(self) -> float:
         """Return how much of what `fill` reads it has read, from 0 to 1, as far as ClickHouse knows.

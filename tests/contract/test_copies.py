@@ -402,3 +402,54 @@ def test_a_copy_is_pushed_as_json(gateway, target):
     assert again.json["copy_mode"] == "replace"
     wrong = gateway.post("/v0/pipes", dumps({"name": name, "nodes": [{**node, "copy_schedule": "x"}]}), force="true")
     assert "is not a valid cron expression" in wrong.error
+
+
+def test_no_rows_are_a_copy_too(gateway, target):
+    gateway.post_events(target, [{"n": 1, "s": "before"}], wait="true")
+    pipe = make_copy(gateway, "SELECT number AS n, '' AS s FROM numbers(0)", target)
+    job = run_copy(gateway, pipe)
+    assert (job["status"], job["rows_copied"]) == ("done", 0)
+    assert values(gateway, target) == [(1, "before")]
+    job = run_copy(gateway, pipe, _mode="replace")
+    assert (job["status"], job["rows_copied"]) == ("done", 0)
+    assert values(gateway, target) == []
+
+
+def test_rows_of_many_partitions_are_copied(gateway):
+    target = gateway.create_datasource("n UInt64 `json:$.n`", engine="MergeTree", engine_partition_key="n % 150")
+    pipe = make_copy(gateway, "SELECT number AS n FROM numbers(300)", target)
+    assert run_copy(gateway, pipe)["rows_copied"] == 300
+    assert run_copy(gateway, pipe, _mode="replace")["rows_copied"] == 300
+    assert gateway.count(target) == 300
+
+
+def test_a_refusal_of_the_author_is_their_answer_and_makes_no_run(gateway, target):
+    sql = "% {% if defined(bad) %} {{custom_error({'why': 'bad'}, 418)}} {% end %} SELECT 1 AS n, '' AS s"
+    pipe = make_copy(gateway, sql, target)
+    answer = gateway.post(f"/v0/pipes/{pipe}/copy", bad="1")
+    assert (answer.status, answer.json) == (418, {"why": "bad"})
+    assert jobs_of(gateway, pipe) == []
+
+
+def test_as_many_copies_wait_or_run_as_may(gateway, target):
+    pipe = make_copy(gateway, ENDLESS, target)
+    answers = [gateway.post(f"/v0/pipes/{pipe}/copy") for _ in range(21)]
+    try:
+        assert [answer.status for answer in answers] == [200] * 20 + [429]
+        assert answers[-1].headers["Retry-After"] == "10"
+        assert "20 copies of this workspace" in answers[-1].error
+    finally:
+        cancelled = gateway.post(f"/v0/pipes/{pipe}/copy/cancel").json["jobs"]
+    assert len(cancelled) == 20
+    for job in cancelled:
+        assert gateway.await_job(job["id"])["status"] == "cancelled"
+
+
+def test_a_copy_fills_the_name_it_was_set_for_when_data_sources_are_exchanged(gateway, target):
+    other = gateway.create_datasource(SCHEMA)
+    pipe = make_copy(gateway, "SELECT 1 AS n, '' AS s", target)
+    answer = gateway.post(f"/v0/datasources/exchange?datasource_a={target}&datasource_b={other}")
+    assert answer.status == 200, answer.text
+    assert gateway.get(f"/v0/pipes/{pipe}").json["copy_target_datasource"] == gateway.datasource_id(target)
+    assert run_copy(gateway, pipe)["status"] == "done"
+    assert (gateway.count(target), gateway.count(other)) == (1, 0)
