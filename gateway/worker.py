@@ -50,7 +50,8 @@ async def _run(worker: JobWorker, settings: Settings, identity: WorkerIdentity, 
         fresh = group.create_task(worker.catalog.run())
         logging = group.create_task(worker.oplog.run())
         running = group.create_task(worker.runner.run())
-        sweeping = (group.create_task(_sweep(settings, clock)), group.create_task(worker.databases.run()))
+        sweepers = (_sweep(settings, clock), worker.databases.run(), worker.views.run())
+        sweeping = [group.create_task(each) for each in sweepers]
         scheduling = group.create_task(worker.copies.scheduler.run())
         if identity.exit_when_stdin_closes:
             say_ready(0)

@@ -13,11 +13,11 @@ from gateway.catalog import Datasource
 from gateway.control.auto_create import AutoCreate
 from gateway.control.datasources import DatasourceControl
 from gateway.core.errors import InvalidRequest, NotFound
-from gateway.ingest.service import Ingestor
+from gateway.ingest.service import Ingestor, Receipt
 from gateway.telemetry import tally
 from gateway.web.errors import rate_lines
 from gateway.web.express import BODY_BYTES_MAX, Outdated
-from gateway.web.request import JSON, Request
+from gateway.web.request import JSON, Request, json_response
 from gateway.web.target import Params
 
 _VERIFY: Final = "x-vercel-verify"
@@ -76,6 +76,8 @@ class EventsApi:
             receipt = await self._ingestor.submit(datasource, body, whole=whole, wait=wait, import_id=request.id)
         request.charge(receipt.rows + receipt.quarantined, 0)
         tally.accepted(self._label(datasource.id), receipt.rows + receipt.quarantined)
+        if receipt.broken:
+            return _partly(receipt)
         response = Response(
             body=_receipt(receipt.rows, receipt.quarantined),
             status=200 if receipt.committed else 202,
@@ -158,6 +160,16 @@ class _Shortcut:
         rows, quarantined, allowance = kept
         tally.accepted(self._label, rows + quarantined)
         return 202, _receipt(rows, quarantined), rate_lines(*allowance) if allowance else b""
+
+
+def _partly(receipt: Receipt) -> Response:
+    """Return the answer about rows that are stored while a view lacks them: not to be sent again (events.md §4)."""
+    sentence = (
+        f"The rows are stored, but a materialized view of them fails: {receipt.broken}. Do not send them again: "
+        "the view gets them when it is mended, or they are let go when it is unlinked"
+    )
+    counts = {"successful_rows": receipt.rows, "quarantined_rows": receipt.quarantined}
+    return json_response({**counts, "error": sentence}, status=422)
 
 
 def _receipt(rows: int, quarantined: int) -> bytes:

@@ -65,7 +65,7 @@ class PipeChangesApi:
 
     async def drop(self, request: Request) -> StreamResponse:
         """Drop a pipe."""
-        await self._changes.drop(request.who, request.captures["name"])
+        await self._changes.drop(request.who, request.captures["name"], is_forced=request.params.flag("force"))
         return Response(status=204)
 
     async def add_node(self, request: Request) -> StreamResponse:

@@ -21,6 +21,7 @@ from gateway.api.sql import SqlApi
 from gateway.api.sql_tools import SqlToolsApi
 from gateway.api.tokens import TokensApi
 from gateway.api.variables import VariablesApi
+from gateway.api.views import ViewsApi
 from gateway.api.workspaces import WorkspacesApi
 from gateway.auth.access import Access, Need
 from gateway.auth.scopes import Action
@@ -49,6 +50,7 @@ class Apis:
     tokens: TokensApi
     jobs: JobsApi
     variables: VariablesApi
+    views: ViewsApi
     workspaces: WorkspacesApi
 
 
@@ -82,6 +84,7 @@ def routes(apis: Apis) -> list[Route]:
         *_endpoints(apis.endpoints),
         *_pipes(apis.pipes, apis.pipe_changes),
         *_copies(apis.copies),
+        *_views(apis.views),
         Route("GET", "/v0/sql", sql.run, Access.VALID, _SMALL, jwt=True),
         Route("POST", "/v0/sql", sql.run, Access.VALID, _DOCUMENT, jwt=True),
         Route("GET", "/v0/sql_format", apis.sql_tools.format, Access.VALID, _SMALL),
@@ -162,6 +165,17 @@ def _copies(api: CopiesApi) -> list[Route]:
         Route("POST", f"{one}/pause", api.pause, Action.PIPE_ALTER, _SMALL),
         Route("POST", f"{one}/resume", api.resume, Action.PIPE_ALTER, _SMALL),
         Route("POST", f"{one}/cancel", api.cancel, Action.PIPE_ALTER, _SMALL),
+    ]
+
+
+def _views(api: ViewsApi) -> list[Route]:
+    """Return the routes of materialized nodes."""
+    node = "/v0/pipes/{name}/nodes/{node}"
+    return [
+        Route("POST", f"{node}/materialization", api.materialize, Action.PIPE_ALTER, _SMALL),
+        Route("DELETE", f"{node}/materialization", api.unlink, Action.PIPE_ALTER, _SMALL),
+        Route("GET", f"{node}/analysis", api.analyze, Action.PIPE_ALTER, _SMALL),
+        Route("POST", f"{node}/population", api.populate, Action.PIPE_ALTER, _SMALL),
     ]
 
 

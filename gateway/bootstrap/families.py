@@ -16,6 +16,7 @@ from gateway.api.sql import SqlApi
 from gateway.api.sql_tools import SqlToolsApi
 from gateway.api.tokens import TokensApi
 from gateway.api.variables import VariablesApi
+from gateway.api.views import ViewsApi
 from gateway.api.workspaces import WorkspacesApi
 from gateway.bootstrap.basis import Basis, Common
 from gateway.bootstrap.copying import copy_limits
@@ -35,6 +36,8 @@ from gateway.control.rows import RowControl
 from gateway.control.sql_tools import SqlTools
 from gateway.control.tokens import TokenControl
 from gateway.control.variables import VariableControl
+from gateway.control.view_objects import ViewObjects
+from gateway.control.views import ViewControl
 from gateway.control.workspaces import WorkspaceControl
 from gateway.imports.delete_rows import RowDeleter
 from gateway.jobs import JobStore
@@ -60,18 +63,19 @@ async def families(basis: Basis, common: Common) -> list[Route]:
     importing = ImportControl(
         control, client, jobs, at_once, fetch, _import_limits(settings), place_of(settings.data_dir), clock
     )
+    views = ViewObjects(client, catalog, store, jobs, clock)
     apis = Apis(
         datasources=DatasourcesApi(control),
         imports=ImportsApi(control, importing, uploads),
         analyze=AnalyzeApi(AnalyzeControl(fetch, clock), uploads),
         changes=DatasourceChangesApi(
             control,
-            DatasourceChanges(control, catalog, store, basis.ops, clock),
+            DatasourceChanges(control, catalog, store, views, basis.ops, clock),
             RowControl(control, RowDeleter(client, clock, basis.ops), jobs, at_once),
         ),
         quarantine=QuarantineApi(QuarantineControl(control, catalog, client, jobs)),
         pipes=PipesApi(pipes, read.probe),
-        pipe_changes=PipeChangesApi(pipes, PipeChanges(pipes, store, read.probe, copies, clock)),
+        pipe_changes=PipeChangesApi(pipes, PipeChanges(pipes, store, read.probe, copies, views, clock)),
         pipe_docs=PipeDocsApi(pipes),
         copies=CopiesApi(pipes, copies),
         sql=SqlApi(read.control, read.reads),
@@ -79,6 +83,7 @@ async def families(basis: Basis, common: Common) -> list[Route]:
         endpoints=EndpointsApi(read.control, read.reads),
         tokens=TokensApi(TokenControl(catalog, store, authenticator, clock)),
         jobs=JobsApi(JobControl(jobs)),
+        views=ViewsApi(pipes, ViewControl(pipes, control, store, read.probe, jobs, views, basis.ops)),
         variables=VariablesApi(VariableControl(catalog, store, common.seal)),
         workspaces=WorkspacesApi(
             WorkspaceControl(catalog, store, authenticator, Databases(client, store, clock), clock)

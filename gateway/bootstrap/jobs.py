@@ -14,7 +14,9 @@ from gateway.clickhouse.errors import ServerError
 from gateway.config import Settings, WorkerIdentity, place_of, uploads_directory
 from gateway.control.databases import Databases
 from gateway.control.oplog import OpsLogWriter
+from gateway.control.populating import PopulateHandler, Populating
 from gateway.control.service import JobsLog, StorageLog
+from gateway.control.view_objects import POPULATE, ViewObjects
 from gateway.core.clock import Clock
 from gateway.imports import delete_rows, replay
 from gateway.imports import run as imports
@@ -34,6 +36,7 @@ class JobWorker:
     oplog: OpsLogWriter
     databases: Databases
     copies: Copies
+    views: ViewObjects
 
 
 async def build_jobs(settings: Settings, identity: WorkerIdentity, clock: Clock) -> JobWorker:
@@ -49,8 +52,11 @@ async def build_jobs(settings: Settings, identity: WorkerIdentity, clock: Clock)
     follows = JobsLog(store.database, catalog, tables, clock), StorageLog(client, catalog, tables, clock)
     writer = OpsLogWriter(basis.ops, catalog, tables, clock, *follows)
     copying = copies(basis, sources(basis, writer), Seal(settings.secret.encode()))
-    runs = runner(basis, JobStore(store.database, clock), copying.handlers)
-    return JobWorker(store, catalog, client, runs, writer, Databases(client, store, clock), copying)
+    jobs = JobStore(store.database, clock)
+    views = ViewObjects(client, catalog, store, jobs, clock)
+    populating = Populating(client, catalog, store, views, basis.ops, clock, Random())  # noqa: S311  spreads retries
+    runs = runner(basis, jobs, {**copying.handlers, POPULATE: PopulateHandler(populating)})
+    return JobWorker(store, catalog, client, runs, writer, Databases(client, store, clock), copying, views)
 
 
 def runner(basis: Basis, jobs: JobStore, more: Mapping[str, JobHandler] | None = None) -> JobRunner:

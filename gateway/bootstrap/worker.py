@@ -23,6 +23,7 @@ from gateway.buffer.options import BufferOptions
 from gateway.buffer.records import Item
 from gateway.catalog import Catalog, CatalogStore
 from gateway.clickhouse.client import Client
+from gateway.clickhouse.holds import holds_of
 from gateway.clickhouse.inserter import ClickHouseInserter
 from gateway.clickhouse.reader import HttpReader
 from gateway.config import (
@@ -89,7 +90,13 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
     reads_writer = ReadsWriter(reads, catalog, basis.tables, lambda snapshot, which: values(seal, snapshot, which))
     writer = OpsLogWriter(ops, catalog, basis.tables, clock, reads=reads_writer)
     inserter = WatchedInserter(
-        ClickHouseInserter(client, lambda *which: _locate(catalog, *which), JSON_SETTINGS, store.was_dropped),
+        ClickHouseInserter(
+            client,
+            lambda *which: _locate(catalog, *which),
+            JSON_SETTINGS,
+            store.was_dropped,
+            holds_of(catalog, clock),
+        ),
         ops,
         clock,
     )

@@ -27,15 +27,25 @@ _STREAM_BYTES: Final = 256
 
 @dataclass(slots=True)
 class Commit:
-    """One request's wish to hear that its rows are in ClickHouse; resolved when its last batch is done."""
+    """One request's wish to hear that its rows are in ClickHouse; resolved when its last batch is done.
+
+    `broken`: why a view lacks some of the rows, which are in their table; "" if none does, as far as is known.
+    """
 
     done: asyncio.Future[None]
     outstanding: int = 0
+    broken: str = ""
 
     def settle(self) -> None:
         """One of its batches is done."""
         self.outstanding -= 1
         if self.outstanding == 0 and not self.done.done():
+            self.done.set_result(None)
+
+    def tell(self, reason: str) -> None:
+        """Whoever waits hears at once that a view fails: that may last."""
+        self.broken = reason
+        if not self.done.done():
             self.done.set_result(None)
 
 
@@ -70,6 +80,11 @@ class Batch:
         """Let `commit` hear when this batch is done."""
         commit.outstanding += 1
         self.commits.append(commit)
+
+    def tell(self, reason: str) -> None:
+        """Tell everyone who waits that a view fails: `reason`. The batch stays what it is."""
+        for commit in self.commits:
+            commit.tell(reason)
 
     def settle(self) -> None:
         """Tell everyone who waits that the rows are where they belong."""

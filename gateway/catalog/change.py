@@ -206,6 +206,15 @@ class Change(PipeChanges, VariableChanges):
         await self._update(tables.datasources, rows.row_of_datasource(new))
         return new
 
+    async def hold_datasource(self, datasource_id: str, hold: str) -> None:
+        """Have nobody insert into a data source for a moment, or with "" have them go on; see `clickhouse.holds`.
+
+        Raises:
+            NotFound: there is no such data source.
+        """
+        old = rows.datasource_of(await self._row(tables.datasources, datasource_id, "Data Source"))
+        await self._update(tables.datasources, rows.row_of_datasource(replace(old, hold=hold)))
+
     async def drop_datasource(self, datasource_id: str) -> None:
         """Forget a data source. Scopes that name its id stay, and grant nothing: ids are not used twice.
 

@@ -69,6 +69,7 @@ class Datasource:
     tags: Mapping[str, str]
     created_at: float
     updated_at: float
+    hold: str = ""  # who wants no insert for a moment; "": nobody. See `clickhouse.holds`
 
     @property
     def table(self) -> str:

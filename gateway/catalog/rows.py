@@ -39,6 +39,7 @@ def datasource_of(row: Any) -> Datasource:
         tags=orjson.loads(row.tags),
         created_at=row.created_at,
         updated_at=row.updated_at,
+        hold=row.hold,
     )
 
 
@@ -150,6 +151,7 @@ def row_of_datasource(datasource: Datasource) -> dict[str, Any]:
         "tags": _json(datasource.tags),
         "created_at": datasource.created_at,
         "updated_at": datasource.updated_at,
+        "hold": datasource.hold,
     }
 
 

@@ -94,6 +94,7 @@ datasources = Table(
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
     _changed_version(),
+    Column("hold", Text, nullable=False, server_default=""),
     UniqueConstraint("workspace_id", "name"),
 )
 
@@ -213,5 +214,5 @@ schedules = Table(
 # Version → the tables and columns that the next one brought.
 UPGRADES: Final[dict[int, tuple[Table | Column[Any], ...]]] = {
     1: (jobs,),
-    2: (pipes, variables, schedules, workspaces.c.limits),
+    2: (pipes, variables, schedules, workspaces.c.limits, datasources.c.hold),
 }

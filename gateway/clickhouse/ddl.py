@@ -45,6 +45,11 @@ def create_view(database: str, source: str, target: str, view: str) -> str:
     return f"CREATE MATERIALIZED VIEW IF NOT EXISTS {name} TO {_place(database, target)} AS {query}"
 
 
+def create_user_view(database: str, view: str, target: str, query: str) -> str:
+    """Return the statement that makes a view by which rows of `query`, which has passed the fence, go to `target`."""
+    return f"CREATE MATERIALIZED VIEW IF NOT EXISTS {_place(database, view)} TO {_place(database, target)} AS {query}"
+
+
 def drop_table(database: str, table: str) -> str:
     """Return the statement that drops a table, at once."""
     return f"DROP TABLE IF EXISTS {_place(database, table)} SYNC"

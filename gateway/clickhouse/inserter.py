@@ -6,6 +6,7 @@ from typing import Final, Protocol
 import structlog
 
 from gateway.clickhouse.errors import ServerError
+from gateway.clickhouse.holds import Holds
 from gateway.core.errors import Unavailable
 
 _log = structlog.get_logger(__name__)
@@ -55,6 +56,7 @@ class ClickHouseInserter:
         locate: Locate,
         json_settings: Mapping[str, object] | None = None,
         was_dropped: WasDropped | None = None,
+        holds: Holds | None = None,
     ) -> None:
         """Insert through `client`.
 
@@ -63,7 +65,9 @@ class ClickHouseInserter:
             locate: finds the table.
             json_settings: what rows in JSON need beside `SETTINGS`.
             was_dropped: rows of a data source that was dropped go with it; without this they wait for ever.
+            holds: asked before each insert.
         """
+        self._holds = holds
         self._client = client
         self._locate = locate
         self._was_dropped = was_dropped
@@ -80,6 +84,8 @@ class ClickHouseInserter:
         is_json: bool = False,
     ) -> None:
         """See `flush.Inserter.insert`."""
+        if self._holds is not None:
+            await self._holds.wait(datasource_id)
         place = self._locate(datasource_id, quarantine)
         if place is None and await self._is_gone(datasource_id):
             _log.info("insert.dropped", datasource=datasource_id, reason="its data source was dropped", bytes=len(body))

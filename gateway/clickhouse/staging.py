@@ -32,6 +32,9 @@ FILLING: Final = (
 )
 EXISTS: Final = "SELECT count() FROM system.tables WHERE database = {database:String} AND name = {table:String}"
 
+UNMERGED: Final = "MODIFY SETTING max_bytes_to_merge_at_max_space_in_pool = 1"
+"""A clause of ALTER: no part is small enough to be merged."""
+
 FILL_SETTINGS: Final[Mapping[str, str | int]] = {
     "async_insert": 0,
     "insert_deduplicate": 0,
@@ -125,3 +128,19 @@ def rows(database: str, table: str, columns: Sequence[str], part: str, first: in
 
 def _place(database: str, table: str) -> str:
     return f"{quote_identifier(database)}.{quote_identifier(table)}"
+
+
+def create_like(database: str, table: str, source: str) -> str:
+    """Return the statement that makes an empty table of the structure of `source`, whose parts can be linked."""
+    return f"CREATE TABLE IF NOT EXISTS {_place(database, table)} AS {_place(database, source)}"
+
+
+def attach_all(database: str, source: str) -> str:
+    """Return the clause of ALTER that links all parts of `source`; nothing is copied."""
+    return f"ATTACH PARTITION ALL FROM {_place(database, source)}"
+
+
+def fill_named(database: str, table: str, columns: Sequence[str], query: str) -> str:
+    """Return the statement that puts these columns of `query`, which has passed the fence, into those of that name."""
+    names = ", ".join(quote_identifier(name) for name in columns)
+    return f"INSERT INTO {_place(database, table)} ({names}) SELECT {names} FROM (\n{query}\n)"  # noqa: S608  it has

@@ -19,6 +19,8 @@ from gateway.control.copy_checks import check_copies
 from gateway.control.datasources import DatasourceControl, check_makeable
 from gateway.control.describe import described
 from gateway.control.pipe_graph import dependents, fed
+from gateway.control.view_guards import views_on
+from gateway.control.view_objects import ViewObjects
 from gateway.core.clock import Clock
 from gateway.core.errors import Conflict, GatewayError, InvalidRequest
 from gateway.schema.alter import Alteration, alter_operations, alteration
@@ -61,9 +63,16 @@ class DatasourceChanges:
     """See the module. One per worker."""
 
     def __init__(
-        self, control: DatasourceControl, catalog: Catalog, store: CatalogStore, ops: OpsLog, clock: Clock
+        self,
+        control: DatasourceControl,
+        catalog: Catalog,
+        store: CatalogStore,
+        views: ViewObjects,
+        ops: OpsLog,
+        clock: Clock,
     ) -> None:
         """Change through `store`; what was done is said to `ops`, with the id of the request."""
+        self._views = views
         self._clock = clock
         self._control = control
         self._catalog = catalog
@@ -139,11 +148,15 @@ class DatasourceChanges:
         Raises:
             Forbidden, NotFound: see `DatasourceControl.find`.
             InvalidRequest: they are the same.
+            Conflict: a view reads or fills one of them.
         """
         first = await self._changeable(principal, one, Action.DATASOURCE_ALTER)
         second = await self._changeable(principal, other, Action.DATASOURCE_ALTER)
         if first.id == second.id:
             raise InvalidRequest("'datasource_a' and 'datasource_b' are the same Data Source")
+        for each in (first, second):
+            if linked := views_on(self._catalog.snapshot, each):
+                raise Conflict(f'Data Source "{each.name}" is used by the view of {linked[0][0].name}: unlink it first')
         with (
             self._ops.watch(_operation("rename", first, request_id, name=second.name)),
             self._ops.watch(_operation("rename", second, request_id, name=first.name)),
@@ -185,6 +198,8 @@ class DatasourceChanges:
         if dependents and not is_forced:
             raise Conflict(f'Data Source "{found.name}" is used by {", ".join(dependents)}: drop these first, or force')
         workspace = self._control.workspace(principal)
+        for pipe, node in views_on(self._catalog.snapshot, found):
+            await self._views.unlink(pipe.id, [node.id], principal.token_name)
         with self._ops.watch(_operation("drop", found, request_id)):
             async with self._store.change() as change:
                 await change.drop_datasource(found.id)

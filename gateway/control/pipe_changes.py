@@ -4,6 +4,7 @@ Every change is checked on what would be recorded: each node is one SELECT that 
 nothing reads itself. Names are what ties pipes together, so a name that something reads neither goes nor changes.
 """
 
+import asyncio
 from dataclasses import replace
 
 from gateway.auth.principal import Principal
@@ -28,6 +29,8 @@ from gateway.control.pipe_checks import (
 from gateway.control.pipe_probe import PipeProbe
 from gateway.control.pipes import PipeControl
 from gateway.control.token_lines import check_may_grant, grant
+from gateway.control.view_guards import check_views_kept
+from gateway.control.view_objects import ViewObjects
 from gateway.core.clock import Clock
 from gateway.core.errors import Conflict, InvalidRequest
 
@@ -36,10 +39,20 @@ class PipeChanges:
     """See the module. One per worker; the catalog's store serialises the changes of all workers."""
 
     def __init__(
-        self, control: PipeControl, store: CatalogStore, probe: PipeProbe, copies: CopyControl, clock: Clock
+        self,
+        control: PipeControl,
+        store: CatalogStore,
+        probe: PipeProbe,
+        copies: CopyControl,
+        views: ViewObjects,
+        clock: Clock,
     ) -> None:
-        """Change through `store`; `probe` asks the engine about nodes before they are kept, `copies` about copies."""
+        """Change through `store`; `probe` asks the engine about nodes before they are kept, `copies` about copies.
+
+        `views` takes away the views of a pipe that is dropped.
+        """
         self._copies = copies
+        self._views = views
         self._control = control
         self._store = store
         self._probe = probe
@@ -71,6 +84,8 @@ class PipeChanges:
         if old is not None and not endpoint and any(node.id == old.endpoint for node in nodes):
             endpoint = old.endpoint
         copy = await self._copy(principal, replace(made, endpoint=endpoint), wanted)
+        if old is not None:
+            await asyncio.to_thread(check_views_kept, self._control.snapshot, replace(made, endpoint=endpoint))
         async with self._store.change() as change:
             recorded = old or await change.create_pipe(
                 principal.workspace_id, wanted.name, nodes, edited_by=principal.token_name
@@ -112,15 +127,22 @@ class PipeChanges:
             description=None if description is None else checked_description(description),
         )
 
-    async def drop(self, principal: Principal, which: str) -> None:
-        """Drop a pipe.
+    async def drop(self, principal: Principal, which: str, *, is_forced: bool = False) -> None:
+        """Drop a pipe; with `is_forced` one with a materialized node too, whose rows stay.
 
         Raises:
             Forbidden, NotFound, Unavailable: see `PipeControl.find_changeable`.
-            Conflict: pipes read it; their names are said.
+            Conflict: pipes read it, their names are said; or a node of it is materialized.
         """
         found = await self._control.find_changeable(principal, which, Action.PIPE_DROP)
         self._check_unused(found, "deleted")
+        linked = [node for node in found.nodes if node.materialized]
+        if linked and not is_forced:
+            raise Conflict(
+                f"Node '{linked[0].name}' of '{found.name}' fills a Data Source: unlink it first, or send force=true"
+            )
+        if linked:
+            await self._views.unlink(found.id, [node.id for node in linked], principal.token_name)
         async with self._store.change() as change:
             await change.drop_pipe(found.id)
         await self._control.refresh()
@@ -255,6 +277,12 @@ class PipeChanges:
         nodes: tuple[Node, ...] | None = None,
         endpoint: str | None = None,
     ) -> Pipe:
+        after = replace(
+            pipe,
+            nodes=pipe.nodes if nodes is None else nodes,
+            endpoint=pipe.endpoint if endpoint is None else endpoint,
+        )
+        await asyncio.to_thread(check_views_kept, self._control.snapshot, after)
         async with self._store.change() as change:
             made = await change.update_pipe(
                 pipe.id,

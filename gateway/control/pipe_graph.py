@@ -69,6 +69,12 @@ def fed(snapshot: Snapshot, datasource: Datasource) -> dict[str, tuple[str, ...]
     return {name: tuple(pipes) for name, pipes in found.items()}
 
 
+def feeding(snapshot: Snapshot, datasource: Datasource) -> list[str]:
+    """Return the ids of the data sources whose inserts become rows of `datasource`, itself among them."""
+    every = snapshot.datasources_of(datasource.workspace_id)
+    return [datasource.id, *(each.id for each in every if datasource.name in fed(snapshot, each))]
+
+
 def node_dependents(pipe: Pipe, node: Node) -> tuple[str, ...]:
     """Return the names of the other nodes of `pipe` that read `node`."""
     return tuple(each.name for each in pipe.nodes if each.id != node.id and _names(each, node.name))

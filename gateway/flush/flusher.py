@@ -20,7 +20,7 @@ from gateway.buffer.records import Item
 from gateway.buffer.spill import SpillDamaged
 from gateway.clickhouse.errors import ServerError
 from gateway.core.clock import Clock
-from gateway.flush.retry import Kind, classify, delay_seconds
+from gateway.flush.retry import Kind, classify, delay_seconds, view_failure
 from gateway.telemetry import metrics
 from gateway.telemetry.logs import get_logger
 
@@ -148,6 +148,8 @@ class Flusher:
 
     async def _fail(self, batch: Batch, error: ServerError) -> None:
         kind = classify(error.code, str(error))
+        if reason := view_failure(str(error)):
+            batch.tell(reason)
         metrics.flush_failed(kind.value)
         if kind is Kind.DATA:
             self._outages = 0

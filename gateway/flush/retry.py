@@ -12,6 +12,7 @@ classified is HOLD, because holding is the mistake that can be mended.
 Codes: ClickHouse, src/Common/ErrorCodes.cpp.
 """
 
+import re
 from enum import Enum
 from typing import Final
 
@@ -96,6 +97,8 @@ _DATA: Final = {
 # repeating the insert under its token mends the view once it is mended, and inserting the rows again in smaller batches
 # would double them.
 _VIEW: Final = "while pushing to view"
+_OURS: Final = re.compile(r"`?ws_[0-9a-f]{12}`?\.")
+_REASON_CHARS_MAX: Final = 500
 
 
 def classify(code: int | None, message: str = "") -> Kind:
@@ -107,6 +110,14 @@ def classify(code: int | None, message: str = "") -> Kind:
     if code in _BUSY:
         return Kind.BUSY
     return Kind.DATA if code in _DATA else Kind.HOLD
+
+
+def view_failure(message: str) -> str:
+    """Return why a view failed, without names that only we know; "" if the message is about something else."""
+    if _VIEW not in message:
+        return ""
+    reason = message[: message.index(_VIEW)].rstrip(" :")
+    return _OURS.sub("", reason)[:_REASON_CHARS_MAX]
 
 
 _FIRST_SECONDS: Final = {Kind.OUTAGE: 0.1, Kind.BUSY: 0.2, Kind.HOLD: 1.0}

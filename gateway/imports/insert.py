@@ -18,6 +18,7 @@ import pyarrow as pa
 from gateway.buffer.batch import stream
 from gateway.clickhouse.client import Client
 from gateway.clickhouse.errors import ServerError
+from gateway.clickhouse.holds import Holds
 from gateway.clickhouse.inserter import ClickHouseInserter
 from gateway.imports.patience import Patience
 from gateway.ingest.fit import Fitted
@@ -77,6 +78,8 @@ class BlockInserter:
         import_id: str,
         halved: set[str],
         remember: Remember,
+        holds: Holds | None = None,
+        datasource_id: str = "",
     ) -> None:
         """Insert into `place`.
 
@@ -89,11 +92,15 @@ class BlockInserter:
             import_id: shown with quarantined rows.
             halved: tokens of inserts that were cut before; grows.
             remember: makes a new one of them durable.
+            holds: asked before each insert, for `datasource_id`.
+            datasource_id: of the data source.
         """
+        self._datasource_id = datasource_id
         self._inserter = ClickHouseInserter(
             client,
             lambda _, quarantine: (place.database, place.quarantine_table if quarantine else place.table),
             JSON_SETTINGS,
+            holds=holds,
         )
         self._layout = layout
         self._patience = patience
@@ -147,7 +154,9 @@ class BlockInserter:
         is_json = needs_json_rows(table.schema)
         body = await asyncio.to_thread(json_rows if is_json else stream, table)
         await self._patience.attempt(
-            lambda: self._inserter.insert("", quarantine, table.schema.names, body, token, is_json=is_json),
+            lambda: self._inserter.insert(
+                self._datasource_id, quarantine, table.schema.names, body, token, is_json=is_json
+            ),
             refusal_is_data=not quarantine,  # even its text is refused: nowhere else to go, so it is held
         )
 

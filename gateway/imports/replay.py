@@ -19,6 +19,7 @@ from typing import Any, Final
 from gateway.catalog import Catalog, Datasource
 from gateway.clickhouse.client import Client
 from gateway.clickhouse.errors import ServerError
+from gateway.clickhouse.holds import holds_of
 from gateway.clickhouse.reasons import matches
 from gateway.core.clock import Clock
 from gateway.core.errors import InvalidRequest, Unavailable
@@ -248,6 +249,11 @@ class _Replay:
         await self._save(shown={"note": reason})
 
     @property
+    def datasource_id(self) -> str:
+        """Of the data source."""
+        return self._context.job.datasource_id
+
+    @property
     def job_id(self) -> str:
         """Of the job."""
         return self._context.job.id
@@ -283,6 +289,8 @@ class _Blocks:
             import_id=replay.job_id,
             halved=replay.halved,
             remember=replay.remember,
+            holds=holds_of(tools.catalog, tools.clock),
+            datasource_id=replay.datasource_id,
         )
 
     async def land(self, part: Part, first: int, limits: Mapping[str, int], number: int, *, is_over: bool) -> int:

@@ -19,6 +19,7 @@ from typing import Any, Final
 from gateway.catalog import Catalog, Datasource
 from gateway.clickhouse.client import Client
 from gateway.clickhouse.errors import ServerError
+from gateway.clickhouse.holds import holds_of
 from gateway.core.clock import Clock
 from gateway.core.errors import InvalidRequest, Unavailable
 from gateway.imports.ahead import read_ahead
@@ -251,6 +252,8 @@ class _Import:
             import_id=job.id,
             halved=halved,
             remember=self._remember_halved,
+            holds=holds_of(self._tools.catalog, self._tools.clock),
+            datasource_id=source.id,
         )
         async with aclosing(read_ahead(reading.blocks)) as blocks:
             async for block in blocks:

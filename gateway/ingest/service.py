@@ -54,11 +54,15 @@ class IngestOptions:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a body. The rows are durable; `committed`: they are in ClickHouse as well."""
+    """What became of a body. The rows are durable; `committed`: they are in ClickHouse as well.
+
+    `broken`: they are in their table, but a view lacks them, for this reason.
+    """
 
     rows: int
     quarantined: int
     committed: bool
+    broken: str = ""
 
 
 class _Plan:
@@ -203,7 +207,8 @@ class Ingestor:
         # Shielded: if the client goes away, the rows still join their batch when the log has them.
         await asyncio.shield(await self._append(kept.items, commit))
         committed = commit is not None and await self._committed(commit)
-        return Receipt(kept.rows, kept.quarantined, committed)
+        broken = commit.broken if commit is not None else ""
+        return Receipt(kept.rows, kept.quarantined, committed and not broken, broken)
 
     async def _append(self, items: list[tuple[Layout, Item]], commit: Commit | None) -> asyncio.Future[None]:
         try:

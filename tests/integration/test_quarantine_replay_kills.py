@@ -16,6 +16,7 @@ from gateway.catalog import Catalog, CatalogStore, Datasource
 from gateway.clickhouse.client import Client, ClientOptions
 from gateway.control.changes import DatasourceChanges, Wanted
 from gateway.control.datasources import DatasourceControl
+from gateway.control.view_objects import ViewObjects
 from gateway.core.clock import SystemClock
 from gateway.imports import replay
 from gateway.imports.insert import BlockInserter, Layout, Place
@@ -72,7 +73,8 @@ class House:
         self.jobs = JobStore(store.database, CLOCK)
         self.ops = OpsLog(CLOCK)
         self.control = DatasourceControl(catalog, store, client, 1000, self.ops)
-        self.changes = DatasourceChanges(self.control, catalog, store, self.ops, CLOCK)
+        views = ViewObjects(client, catalog, store, self.jobs, CLOCK)
+        self.changes = DatasourceChanges(self.control, catalog, store, views, self.ops, CLOCK)
         (workspace,) = catalog.snapshot.workspaces.values()
         self.database = workspace.database
         self.admin = Principal("t", "t", workspace.id, Scopes.read(["ADMIN"]))
