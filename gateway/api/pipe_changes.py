@@ -245,6 +245,8 @@ def _nodes(found: Mapping[str, Any]) -> tuple[WantedNode, ...]:
             _text(node, nothing, "description") or "",
             (_text(node, nothing, "type") or "").lower(),
             copy=_copy(node),
+            target=_text(node, nothing, "datasource") or "",
+            engine={name: str(value) for name, value in node.items() if name.startswith("engine")},
         )
         for node in nodes
     )

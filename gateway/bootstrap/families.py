@@ -64,6 +64,7 @@ async def families(basis: Basis, common: Common) -> list[Route]:
         control, client, jobs, at_once, fetch, _import_limits(settings), place_of(settings.data_dir), clock
     )
     views = ViewObjects(client, catalog, store, jobs, clock)
+    viewing = ViewControl(pipes, control, store, read.probe, jobs, views, basis.ops)
     apis = Apis(
         datasources=DatasourcesApi(control),
         imports=ImportsApi(control, importing, uploads),
@@ -75,7 +76,7 @@ async def families(basis: Basis, common: Common) -> list[Route]:
         ),
         quarantine=QuarantineApi(QuarantineControl(control, catalog, client, jobs)),
         pipes=PipesApi(pipes, read.probe),
-        pipe_changes=PipeChangesApi(pipes, PipeChanges(pipes, store, read.probe, copies, views, clock)),
+        pipe_changes=PipeChangesApi(pipes, PipeChanges(pipes, store, read.probe, copies, viewing, clock)),
         pipe_docs=PipeDocsApi(pipes),
         copies=CopiesApi(pipes, copies),
         sql=SqlApi(read.control, read.reads),
@@ -83,7 +84,7 @@ async def families(basis: Basis, common: Common) -> list[Route]:
         endpoints=EndpointsApi(read.control, read.reads),
         tokens=TokensApi(TokenControl(catalog, store, authenticator, clock)),
         jobs=JobsApi(JobControl(jobs)),
-        views=ViewsApi(pipes, ViewControl(pipes, control, store, read.probe, jobs, views, basis.ops)),
+        views=ViewsApi(pipes, viewing),
         variables=VariablesApi(VariableControl(catalog, store, common.seal)),
         workspaces=WorkspacesApi(
             WorkspaceControl(catalog, store, authenticator, Databases(client, store, clock), clock)

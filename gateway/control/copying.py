@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from gateway.catalog import Catalog, Datasource, Node, Pipe
 from gateway.clickhouse import ddl
 from gateway.clickhouse.client import Client
 from gateway.clickhouse.errors import ServerError
+from gateway.clickhouse.holds import holds_of
 from gateway.clickhouse.reader import HttpReader
 from gateway.control.copies import CopyLimits
 from gateway.control.copy_checks import CopyChecks, Ready
@@ -137,7 +139,9 @@ class _Run:
             progress = _FILLED + (99.0 - _FILLED) * rows / total
             await self._save(piece=number, rows=rows, progress=progress, shown={"rows_copied": rows})
 
-        await staged.move(plan, self._state["piece"], target.table, self._context.job.id, landed)
+        holds = holds_of(self._tools.catalog, self._tools.clock)
+        may_send = partial(holds.wait, target.id)
+        await staged.move(plan, self._state["piece"], target.table, self._context.job.id, landed, may_send)
 
     async def _replace(self, target: Datasource) -> None:
         if "filled" not in self._state:

@@ -30,9 +30,9 @@ from gateway.control.pipe_probe import PipeProbe
 from gateway.control.pipes import PipeControl
 from gateway.control.token_lines import check_may_grant, grant
 from gateway.control.view_guards import check_views_kept
-from gateway.control.view_objects import ViewObjects
+from gateway.control.views import ViewControl, WantedView
 from gateway.core.clock import Clock
-from gateway.core.errors import Conflict, InvalidRequest
+from gateway.core.errors import Conflict, GatewayError, InvalidRequest
 
 
 class PipeChanges:
@@ -44,12 +44,12 @@ class PipeChanges:
         store: CatalogStore,
         probe: PipeProbe,
         copies: CopyControl,
-        views: ViewObjects,
+        views: ViewControl,
         clock: Clock,
     ) -> None:
         """Change through `store`; `probe` asks the engine about nodes before they are kept, `copies` about copies.
 
-        `views` takes away the views of a pipe that is dropped.
+        `views` makes views, and takes away those of a pipe that is dropped.
         """
         self._copies = copies
         self._views = views
@@ -102,7 +102,7 @@ class PipeChanges:
             )
             await grant(change, recorded, wanted.tokens)
         await self._control.refresh()
-        return recorded
+        return await self._materialized(principal, recorded, wanted, old)
 
     async def update(
         self, principal: Principal, which: str, *, name: str | None = None, description: str | None = None
@@ -142,7 +142,7 @@ class PipeChanges:
                 f"Node '{linked[0].name}' of '{found.name}' fills a Data Source: unlink it first, or send force=true"
             )
         if linked:
-            await self._views.unlink(found.id, [node.id for node in linked], principal.token_name)
+            await self._views.release(principal, found)
         async with self._store.change() as change:
             await change.drop_pipe(found.id)
         await self._control.refresh()
@@ -252,6 +252,21 @@ class PipeChanges:
             if found.endpoint and found.endpoint != node.id:
                 raise InvalidRequest(f"Node '{node.name}' is not the endpoint of '{found.name}'")
         return await self._record(principal, found, endpoint="") if found.endpoint else found
+
+    async def _materialized(self, principal: Principal, pipe: Pipe, wanted: WantedPipe, old: Pipe | None) -> Pipe:
+        """Return `pipe` with the node materialized that `wanted` says; without it there is no new pipe."""
+        for node, each in zip(pipe.nodes, wanted.nodes, strict=True):
+            if each.type == "materialized" and not self._views.is_linked(principal, node, each.target):
+                view = WantedView(each.target, dict(each.engine))
+                try:
+                    return (await self._views.materialize(principal, pipe.id, node.id, view, "")).pipe
+                except GatewayError:
+                    if old is None:
+                        async with self._store.change() as change:
+                            await change.drop_pipe(pipe.id)
+                        await self._control.refresh()
+                    raise
+        return pipe
 
     async def _check(self, pipe: Pipe, changed: tuple[Node, ...], *, ignores_errors: bool) -> None:
         """Raise unless `pipe` may be recorded with these nodes new or changed.

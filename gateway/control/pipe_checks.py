@@ -19,6 +19,9 @@ from gateway.schema.service import service_table
 NODES_MAX: Final = 100
 _DESCRIPTION_CHARS_MAX: Final = 64 * 1024
 
+_SPECIAL: Final = ("endpoint", "copy", "materialized")
+_TYPES: Final = ("", "standard", "default", *_SPECIAL)
+
 # Paths of the API, where a pipe of that name could not be asked for.
 _TAKEN_BY_PATHS: Final = frozenset({"openapi"})
 
@@ -44,7 +47,8 @@ class WantedCopy:
 class WantedNode:
     """A node as somebody asks for it. An empty name is for us to choose.
 
-    `type` is "", `standard`, `endpoint` or `copy`, which has `copy`.
+    `type` is "", `standard`, `endpoint`, `copy`, which has `copy`, or `materialized`, which has the name of its
+    `target`, and options of the `engine` of one that is to be made.
     """
 
     sql: str
@@ -53,6 +57,8 @@ class WantedNode:
     type: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     copy: WantedCopy | None = None
+    target: str = ""
+    engine: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +192,10 @@ def free_name(base: str, nodes: Iterable[Node]) -> str:
 
 def draft(principal: Principal, wanted: WantedPipe, nodes: tuple[Node, ...], old: Pipe | None, now: float) -> Pipe:
     """Return the pipe as it would be, to be checked."""
-    special = [node.type for node in wanted.nodes if node.type not in ("", "standard", "default", "endpoint", "copy")]
+    special = [node.type for node in wanted.nodes if node.type not in _TYPES]
     if special:
         raise InvalidRequest(f"Nodes of type '{special[0][:40]}' are not served here")
-    if sum(node.type in ("endpoint", "copy") for node in wanted.nodes) > 1:
+    if sum(node.type in _SPECIAL for node in wanted.nodes) > 1:
         raise InvalidRequest("Multiple non-standard nodes in pipe. There can only be one")
     checked_description(wanted.description)
     for tag in wanted.tags:

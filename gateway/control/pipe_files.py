@@ -47,7 +47,7 @@ def pipe_from_text(name: str, text: str) -> WantedPipe:
 def _wanted(node: PipefileNode) -> WantedNode:
     tags = {CACHE_TAG: str(node.cache_seconds)} if node.cache_seconds else {}
     copy = WantedCopy(node.target_datasource, node.copy_mode, node.copy_schedule) if node.kind == "copy" else None
-    return WantedNode(node.sql, node.name, node.description, node.kind, tags, copy)
+    return WantedNode(node.sql, node.name, node.description, node.kind, tags, copy, node.datasource, dict(node.engine))
 
 
 def _file_node(snapshot: Snapshot, pipe: Pipe, node: Node) -> PipefileNode:

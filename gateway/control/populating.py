@@ -23,6 +23,7 @@ from gateway.catalog import Catalog, CatalogStore, Datasource, Node, Pipe
 from gateway.clickhouse import ddl, staging
 from gateway.clickhouse.client import Client
 from gateway.clickhouse.errors import ServerError
+from gateway.clickhouse.holds import holds_of
 from gateway.control.changes import HEARD_SECONDS
 from gateway.control.pipe_graph import feeding
 from gateway.control.view_objects import ViewObjects
@@ -42,6 +43,7 @@ SUBSET_ROWS_MAX: Final = 2_000_000
 _TRIES_MAX: Final = 5
 _BEGIN_SECONDS_MAX: Final = 15  # of a hold, for the view to be begun
 _MADE_SECONDS_MAX: Final = 25  # and to be there; ClickHouse shows whole seconds
+_STAGED: Final = "__pop_"
 _LOOK_SECONDS: Final = 0.05
 _DOING: Final = "rows were put into it"
 _USE_TRUNCATE: Final = "start the population again with truncate=true"
@@ -170,7 +172,7 @@ class _Run:
     async def _once(self, target: Datasource) -> None:
         pipe, node = await self._node()
         query = await self._query(pipe, node)
-        staged = f"{query.table}__pop_{new_uuid().replace('-', '')}"
+        staged = f"{query.table}{_STAGED}{new_uuid().replace('-', '')}"
         held = feeding(self._tools.catalog.snapshot, query.trigger)
         now = await self._engine_now()
         await self._save(staged=staged, held=held, made_before=now + _MADE_SECONDS_MAX)
@@ -260,7 +262,8 @@ class _Run:
                     continue  # dropped just now
 
     async def _is_inserted(self, held: list[str]) -> bool:
-        return any(each in str(query) for (query,) in await self._rows(_INSERTS) for each in held)
+        queries = [str(query) for (query,) in await self._rows(_INSERTS)]
+        return any(each in query.replace(each + _STAGED, "") for query in queries for each in held)
 
     # The rows
 
@@ -268,7 +271,7 @@ class _Run:
         plan, spec = self.state["plan"], self._context.job.spec
         total = max(1, sum(int(rows) for _, rows in plan["parts"]))
         settings = {**staging.MOVE_SETTINGS, "asterisk_include_materialized_columns": 1}
-        done = 0
+        done, holds = 0, holds_of(self._tools.catalog, self._tools.clock)
         for number, (part, first, end) in enumerate(pieces(plan)):
             done += end - first
             if number < self.state["piece"]:
@@ -282,6 +285,7 @@ class _Run:
             )
             statement = staging.fill_named(self._database, target.table, self.state["columns"], sql)
             once = {**settings, "insert_deduplication_token": f"{self._context.job.id}-{number}"}
+            await holds.wait(target.id)
             await self._patience.attempt(partial(self._tools.client.insert_select, statement, once), holds=False)
             await self._save(piece=number + 1, rows=done, progress=99.0 * done / total)
 

@@ -137,6 +137,15 @@ class ViewControl:
         node = _materialized(found, node_of(found, which_node))
         await self._views.unlink(found.id, [node.id], principal.token_name)
 
+    async def release(self, principal: Principal, pipe: Pipe) -> None:
+        """Unlink whatever is materialized of a pipe."""
+        await self._views.unlink(pipe.id, [node.id for node in pipe.nodes if node.materialized], principal.token_name)
+
+    def is_linked(self, principal: Principal, node: Node, target: str) -> bool:
+        """Say whether a node fills this data source already."""
+        found = self._pipes.snapshot.datasource(principal.workspace_id, target)
+        return found is not None and node.materialized == found.id
+
     async def populate(
         self, principal: Principal, which: str, which_node: str, wanted: WantedPopulate, request_id: str
     ) -> Linked:

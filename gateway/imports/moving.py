@@ -37,6 +37,9 @@ Plan = Mapping[str, Any]
 Landed = Callable[[int, int], Awaitable[None]]
 """Called when a piece is in its table: with the number of the next, and how many rows are there by now."""
 
+Ready = Callable[[], Awaitable[None]]
+"""Returns when rows may be inserted; see `clickhouse.holds`."""
+
 
 class Staged:
     """See the module: one staging table."""
@@ -127,7 +130,9 @@ class Staged:
             "rows": max(1, min(PIECE_ROWS_MAX, fitting)),
         }
 
-    async def move(self, plan: Plan, first: int, target: str, token: str, landed: Landed) -> None:
+    async def move(
+        self, plan: Plan, first: int, target: str, token: str, landed: Landed, ready: Ready | None = None
+    ) -> None:
         """Insert the pieces from number `first` on into `target`.
 
         Args:
@@ -136,6 +141,7 @@ class Staged:
             target: a table of the same database, which remembers tokens.
             token: of the job; no two jobs have the same.
             landed: see there; what it raises ends the moving.
+            ready: see there.
 
         Raises:
             ServerError: ClickHouse refuses the rows.
@@ -147,6 +153,8 @@ class Staged:
                 continue
             statement = staging.move_rows(self._database, self._name, plan["columns"], part, start, end, target)
             settings = {**staging.MOVE_SETTINGS, "insert_deduplication_token": f"{token}-{number}"}
+            if ready is not None:
+                await ready()
             await self._insert(statement, settings)
             await landed(number + 1, done)
 

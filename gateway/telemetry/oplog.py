@@ -39,7 +39,8 @@ class Operation:
     """One thing that was done to a data source, or was tried.
 
     Attributes:
-        event_type: create, append, append-hfi, replace, delete, truncate, rename, alter, drop, quarantine-replay, copy.
+        event_type: create, append, append-hfi, replace, delete, truncate, rename, alter, drop, quarantine-replay, copy,
+            populateview-queued, populateview.
         workspace_id: whose log it goes to.
         datasource_id: "t_…".
         datasource_name: as it was then.

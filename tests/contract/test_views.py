@@ -269,3 +269,25 @@ def test_what_a_view_stands_on_is_neither_changed_nor_dropped_unless_forced(gate
     assert gateway.request("DELETE", f"/v0/pipes/{pipe}?force=true").status == 204
     send(gateway, name, 3)
     assert gateway.count(name) == 9
+
+
+def test_a_pipe_file_makes_a_materialized_pipe_and_its_target_or_neither(gateway):
+    name, target = trigger(gateway), gateway.new_name("target")
+    text = f"NODE agg\nSQL >\n    {COUNTS.replace('{t}', name)}\nTYPE materialized\nDATASOURCE {target}\nENGINE SummingMergeTree\n"
+    pipe, broken = gateway.new_name("pipe"), gateway.new_name("pipe")
+
+    made = gateway.request("POST", f"/v0/pipes?name={pipe}", text)
+    refused = gateway.request(
+        "POST", f"/v0/pipes?name={broken}", text.replace(f"DATASOURCE {target}", f"DATASOURCE {name}")
+    )
+
+    assert made.status == 200, made.text
+    assert (made.json["type"], made.json["materialized_datasource"]) == ("materialized", target)
+    assert gateway.get(f"/v0/datasources/{target}").json["engine"]["engine"] == "SummingMergeTree"
+    send(gateway, name, 3)
+    assert total(gateway, target) == 3
+    assert refused.status == 400
+    assert gateway.get(f"/v0/pipes/{broken}").status == 404
+    again = gateway.request("POST", f"/v0/pipes?name={pipe}&force=true", text)
+    assert again.status == 200, again.text
+    assert again.json["type"] == "materialized"
