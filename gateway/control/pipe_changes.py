@@ -27,6 +27,7 @@ from gateway.control.pipe_checks import (
     node_of,
 )
 from gateway.control.pipe_probe import PipeProbe
+from gateway.control.pipe_secrets import check_keeps_secrets
 from gateway.control.pipes import PipeControl
 from gateway.control.token_lines import check_may_grant, grant
 from gateway.control.view_guards import check_views_kept
@@ -83,6 +84,7 @@ class PipeChanges:
         endpoint = next((n.id for n, w in zip(nodes, wanted.nodes, strict=True) if w.type == "endpoint"), "")
         if old is not None and not endpoint and any(node.id == old.endpoint for node in nodes):
             endpoint = old.endpoint
+        await self._check_endpoint(replace(made, endpoint=endpoint))
         copy = await self._copy(principal, replace(made, endpoint=endpoint), wanted)
         if old is not None:
             await asyncio.to_thread(check_views_kept, self._control.snapshot, replace(made, endpoint=endpoint))
@@ -161,6 +163,7 @@ class PipeChanges:
         node = new_node(wanted, wanted.name or free_name(found.name, found.nodes), self._clock.now(), None)
         nodes = (*found.nodes, node)
         await self._check(replace(found, nodes=nodes), (node,), ignores_errors=ignores_errors)
+        await self._check_endpoint(replace(found, nodes=nodes))
         return await self._record(principal, found, nodes=nodes), node
 
     async def change_node(
@@ -201,6 +204,7 @@ class PipeChanges:
             raise InvalidRequest(f"The 'position' parameter must be from 0 to {len(others)}")
         nodes = (*others[:place], node, *others[place:])
         await self._check(replace(found, nodes=nodes), (node,), ignores_errors=ignores_errors)
+        await self._check_endpoint(replace(found, nodes=nodes))
         return await self._record(principal, found, nodes=nodes), node
 
     async def drop_node(self, principal: Principal, which: str, which_node: str) -> Pipe:
@@ -235,6 +239,7 @@ class PipeChanges:
             raise InvalidRequest(f"Pipe '{found.name}' materializes and cannot be published: unlink its node first")
         if found.endpoint == node.id:
             return found
+        await self._check_endpoint(replace(found, endpoint=node.id))
         return await self._record(principal, found, endpoint=node.id)
 
     async def unpublish(self, principal: Principal, which: str, which_node: str | None = None) -> Pipe:
@@ -281,6 +286,11 @@ class PipeChanges:
                 await self._probe.check(snapshot, pipe, node)
             except InvalidRequest as error:
                 raise InvalidRequest(f"Node '{node.name}': {error}") from error
+
+    async def _check_endpoint(self, pipe: Pipe) -> None:
+        node = pipe.node(pipe.endpoint) if pipe.endpoint else None
+        if node is not None:
+            await asyncio.to_thread(check_keeps_secrets, self._control.snapshot, pipe, node)
 
     async def _record(
         self,

@@ -55,7 +55,7 @@ def names_known(sql: str) -> tuple[str, ...]:
     names: dict[str, None] = {}
     try:
         template = compile_template(sql)
-        for text in _texts(template):
+        for text in texts(template):
             names |= dict.fromkeys(mentioned(text, template.secrets))
     except GatewayError:
         pass
@@ -75,7 +75,7 @@ def parameters(nodes: Sequence[Node]) -> list[dict[str, Any]]:
     return parameters_of(found)
 
 
-def _texts(template: Template) -> Iterator[str]:
+def texts(template: Template) -> Iterator[str]:
     """Yield queries that a node's SQL may become.
 
     Raises:

@@ -428,3 +428,28 @@ def test_a_pipe_has_a_bounded_number_of_nodes(gateway, name):
 
     assert (answer.status, "100" in answer.error) == (400, True)
     assert gateway.request("PUT", f"/v0/pipes/{name}/nodes/x?position=y").status == 400
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT {s} AS x", "SELECT concat('a', {s})", "SELECT 1 WHERE ({s} AS x) != ''", "WITH {s} AS x SELECT x",
+        "WITH c AS (SELECT {s} AS x) SELECT * FROM c", "SELECT 1 ORDER BY {s}", "SELECT * FROM (SELECT hex({s}))",
+    ],
+)  # fmt: skip
+def test_an_endpoint_that_would_answer_a_secret_is_refused(gateway, sql):
+    secret, pipe = gateway.new_name("secret"), gateway.new_name("pipe")
+    assert gateway.post("/v0/variables", name=secret, value="hush").status == 200
+    shows = "% " + sql.replace("{s}", f"{{{{tb_secret('{secret}')}}}}")
+    nodes = [{"name": "shows", "sql": shows}, {"name": "reads", "sql": "SELECT * FROM shows"}]
+    nodes.append({"name": "keeps", "sql": f"% SELECT 1 AS n WHERE 'x' != {{{{tb_secret('{secret}')}}}}"})
+    made = gateway.post("/v0/pipes", dumps({"name": pipe, "nodes": nodes}))
+    assert made.status == 200, made.text
+
+    for node in ("shows", "reads"):
+        refused = gateway.post(f"/v0/pipes/{pipe}/nodes/{node}/endpoint")
+        assert (refused.status, f"expose the secret '{secret}'" in refused.error) == (400, True)
+    assert gateway.post(f"/v0/pipes/{pipe}/nodes/keeps/endpoint").status == 200
+    changed = gateway.request("PUT", f"/v0/pipes/{pipe}/nodes/keeps", shows.encode())
+    assert changed.status == 400
+    assert gateway.get(f"/v0/pipes/{pipe}.json").json["data"] == [{"n": 1}]
