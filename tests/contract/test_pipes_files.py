@@ -4,6 +4,7 @@ import pytest
 from orjson import dumps
 
 from tests.support.gateway import WORKERS
+from tests.support.waiting import until
 
 FILE = """\
 DESCRIPTION >
@@ -91,7 +92,10 @@ def test_a_file_extends_a_token_that_there_is(gateway, name, source):
         gateway.post("/v0/pipes", FILE.format(source=source, token=f"{name} reader").encode(), name=each)
 
     token = gateway.get(f"/v0/tokens/{name}%20reader").json["token"]
-    assert [each["name"] for each in gateway.get("/v0/pipes", token=token).json["pipes"]] == [f"{name}_1", f"{name}_2"]
+    wanted = [f"{name}_1", f"{name}_2"]  # on every worker within a second
+    until(
+        lambda: [each["name"] for each in gateway.get("/v0/pipes", token=token).json["pipes"]], lambda it: it == wanted
+    )
 
 
 @pytest.mark.parametrize("cache, answers_max", [("CACHE 60\n", WORKERS), ("", 8)])
