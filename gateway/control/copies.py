@@ -5,6 +5,7 @@ What copies are is recorded with their pipe, and their schedule in the same tran
 Source: pipes.md §6.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -14,6 +15,7 @@ from gateway.auth.scopes import Action
 from gateway.catalog import CatalogStore, Copy, Datasource, Node, Pipe, Snapshot
 from gateway.control.copy_checks import CopyChecks
 from gateway.control.pipe_checks import WantedCopy, node_of
+from gateway.control.pipe_secrets import check_keeps_secrets
 from gateway.control.pipes import PipeControl
 from gateway.core.clock import Clock
 from gateway.core.errors import Conflict, InvalidRequest, NotFound, RateLimited
@@ -202,6 +204,7 @@ class CopyControl:
         snapshot = self._pipes.snapshot
         self._check_workspace(snapshot, principal, wanted.workspace or "")
         target = _target(snapshot, principal, wanted.target or "")
+        await asyncio.to_thread(check_keeps_secrets, snapshot, pipe, node)
         try:
             await self._checks.ready(
                 pipe, node, target, {}, self._clock.now(), new_uuid(), is_admin=principal.is_admin and not cron

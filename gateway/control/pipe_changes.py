@@ -288,7 +288,9 @@ class PipeChanges:
                 raise InvalidRequest(f"Node '{node.name}': {error}") from error
 
     async def _check_endpoint(self, pipe: Pipe) -> None:
-        node = pipe.node(pipe.endpoint) if pipe.endpoint else None
+        """Raise if what `pipe` answers, or copies, would say a secret."""
+        given = pipe.endpoint or (pipe.copy.node if pipe.copy else "")
+        node = pipe.node(given) if given else None
         if node is not None:
             await asyncio.to_thread(check_keeps_secrets, self._control.snapshot, pipe, node)
 

@@ -1,4 +1,4 @@
-"""Pipe secrets: whether what an endpoint answers would say a secret.
+"""Pipe secrets: whether what an endpoint answers, or a copy writes, would say a secret.
 
 A secret may be compared: behind WHERE, PREWHERE, HAVING and ON, or with `=` and `!=` anywhere. Elsewhere, or under an
 alias, it may reach the answer, and the node is refused; so is one that reads such a node. Source: templates.md §7.
@@ -36,7 +36,7 @@ def check_keeps_secrets(snapshot: Snapshot, pipe: Pipe, node: Node) -> None:
         if secret:
             raise InvalidRequest(
                 f"Node '{each.name}' of the pipe '{holder.name}' would expose the secret '{secret}' in what "
-                f"the endpoint '{pipe.name}' answers: use it in comparisons only, "
+                f"'{pipe.name}' answers or copies: use it in comparisons only, "
                 f"as in WHERE key = {{{{tb_secret('{secret}')}}}}"
             )
         for name in names_known(each.sql):

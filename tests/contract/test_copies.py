@@ -126,14 +126,19 @@ def test_a_copy_reads_data_sources_pipes_and_itself(gateway, target):
     assert [n for n, _ in values(gateway, target)] == sorted([*range(4, 10), *range(4, 10), *range(104, 110)])
 
 
-def test_a_variable_reaches_a_copy_and_is_shown_nowhere(gateway, target):
+def test_a_copy_compares_with_a_variable_and_does_not_write_it(gateway, target):
     secret = "s3cret-value-of-nobody"
     assert gateway.post("/v0/variables", name="copied_secret", value=secret).status == 200
-    pipe = make_copy(gateway, "% SELECT 1 AS n, {{tb_secret('copied_secret')}} AS s", target)
-    job = run_copy(gateway, pipe)
+    compared = "% SELECT 1 AS n, 'x' AS s WHERE {{tb_secret('copied_secret')}} != 'nothing'"
+    job = run_copy(gateway, make_copy(gateway, compared, target))
     assert job["status"] == "done", job
-    assert secret not in dumps(job).decode()
-    assert values(gateway, target) == [(1, secret)]
+    assert values(gateway, target) == [(1, "x")]
+
+    name = gateway.new_name("pipe")
+    written = "% SELECT 1 AS n, {{tb_secret('copied_secret')}} AS s"
+    assert gateway.post("/v0/pipes", name=name, sql=written).status == 200
+    refused = gateway.post(f"/v0/pipes/{name}/nodes/{name}_0/copy", target_datasource=target)
+    assert (refused.status, "would expose the secret 'copied_secret'" in refused.error) == (400, True)
 
 
 def test_a_run_is_in_the_logs(gateway, target):
