@@ -44,6 +44,8 @@ class Seal:
             if not sealed.startswith(_VERSION):
                 raise ValueError
             data = base64.b64decode(sealed[len(_VERSION) :], altchars=b"-_", validate=True)
+            if sealed != _VERSION + base64.urlsafe_b64encode(data).decode():
+                raise ValueError  # the decoder takes several texts for the same bytes
             return str(self._cipher.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], place.encode()), "utf-8")
         except (ValueError, binascii.Error, InvalidTag):
             raise Unavailable(

@@ -18,6 +18,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
@@ -335,13 +336,18 @@ class Gateway:
         return asyncio.run(run())
 
     def _said_port(self) -> int:
-        """The port in the line a person is told."""
+        """The port in the line a person is told; a process that does not say it in time is ended."""
         assert self._process is not None
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            _, found, address = line.decode().partition(" answers at ")
-            if found:
-                return int(address.rsplit(":", 1)[1])
+        patience = threading.Timer(_READY_SECONDS_MAX, self._process.terminate)
+        patience.start()
+        try:
+            for line in self._process.stdout:
+                _, found, address = line.decode().partition(" answers at ")
+                if found:
+                    return int(address.rsplit(":", 1)[1])
+        finally:
+            patience.cancel()
         raise RuntimeError(f"sluice serve did not start:\n{self.log.read_text()}")
 
     def _await_ready(self) -> None:

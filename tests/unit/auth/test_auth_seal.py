@@ -28,6 +28,12 @@ def test_elsewhere_it_stays_closed(secret, place):
         Seal(secret).open(SEAL.close("text", "a/b"), place)
 
 
+def test_another_text_for_the_same_bytes_stays_closed():
+    sealed = next(each for each in (SEAL.close("text", "a/b") for _ in range(1000)) if {"-", "_"} & set(each))
+    with pytest.raises(Unavailable):
+        SEAL.open(sealed.replace("-", "+").replace("_", "/"), "a/b")
+
+
 @given(st.data())
 def test_a_changed_text_stays_closed(data):
     sealed = SEAL.close("text", "a/b")
