@@ -74,7 +74,7 @@ def routes(apis: Apis) -> list[Route]:
         Route("POST", "/v1/datasources/{name}/replace", imports.replace, Action.DATASOURCE_REPLACE, _DOCUMENT),
         Route("POST", "/v1/datasources/{name}/delete", changes.delete_light, Action.DATASOURCE_TRUNCATE, _DOCUMENT),
         *_unserved(changes.unserved),
-        Route("GET", "/v0/datasources/{name}/quarantine", quarantine.explain, Action.DATASOURCE_READ, _SMALL),
+        Route("GET", "/v0/datasources/{name}/quarantine", quarantine.explain, Action.DATASOURCE_LIST, _SMALL),
         Route("POST", "/v0/datasources/{name}/quarantine/replay", quarantine.replay, Action.DATASOURCE_ALTER, _SMALL),
         Route("GET", "/v0/dependencies", changes.dependencies, Access.VALID, _SMALL),
         Route("POST", "/v0/analyze", apis.analyze.post, Action.DATASOURCE_CREATE, _DOCUMENT),

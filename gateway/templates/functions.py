@@ -87,12 +87,16 @@ def _alias(name: str) -> str:
     return name if _WORD.fullmatch(name) else quote_identifier(name)
 
 
+# Words that are values wherever they stand, so no name of a table unless it is quoted.
+_CONSTANTS: Final = frozenset({"null", "true", "false", "nan", "inf", "infinity"})
+
+
 def _table(run: Run, value: Any, /) -> Raw:
     if isinstance(value, Missing):
         run.placeholder(value)
         return Raw(_PLACEHOLDER)
     text = text_of(run, value)
-    if not _TABLE.fullmatch(text):
+    if not _TABLE.fullmatch(text) or text.lower() in _CONSTANTS:
         raise TemplateError(f"'{text[:64]}' is not the name of a table")
     return Raw(text)
 

@@ -176,7 +176,9 @@ def test_a_body_of_more_lines_than_anyone_sends_is_413(gateway, target, line):
     cpu = gateway.cpu_seconds()
 
     assert gateway.post_events(target, body, {"Content-Encoding": "gzip"}).status == 413
-    assert gateway.cpu_seconds() - cpu < 2.0
+    assert (
+        gateway.cpu_seconds() - cpu < 8.0
+    )  # at most what as many lines cost as one may send: they are read as they come
 
 
 def test_a_small_body_cannot_make_a_wide_data_source_fill_the_memory(gateway, target):

@@ -102,6 +102,7 @@ def test_a_text_stays_one_literal(call, text):
 @example("1")
 @example("1\n")
 @example("a.b")
+@example("NULL")
 @example("2030-01-01")
 @example("-inf")
 @example("' OR 1=1 --")
