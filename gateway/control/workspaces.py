@@ -73,6 +73,7 @@ class WorkspaceControl:
         async with self._store.change() as change:
             renamed = await change.rename_workspace(found.id, name)
         await self._catalog.refresh()
+        await self._clock.sleep(HEARD_SECONDS)  # whoever asks next may be answered by another worker
         return self._shown(principal, renamed)
 
     async def drop(self, principal: Principal, which: str, confirmation: str) -> None:
