@@ -48,6 +48,7 @@ _SECRET_CHARACTERS_MIN: Final = 6
 _SETTINGS_NOTE: Final = """\
 Every option may also be in the environment, under the name shown, or in a TOML file under its own name with `_` for `-`
 (batch_rows_max = 50000). The command line wins over the environment, the environment over the file.
+A secret may be in a file of its own, which the environment names: SLUICE_SECRET_FILE=/run/secrets/secret.
 Sizes: 64MiB, 10MB, 4096. Durations: 500ms, 1s, 5m, 2.5. Booleans: on, off."""
 
 _EXAMPLES: Final = """\
@@ -61,17 +62,9 @@ examples:
 
 exit codes: 0 done; 1 it failed; 2 the settings or the command are wrong"""
 
-_ENGINE_SETTINGS: Final = (
-    "data_dir",
-    "clickhouse_url",
-    "clickhouse_user",
-    "clickhouse_password",
-    "engine_memory_bytes_max",
-    "log_level",
-    "log_format",
-)
-
-
+_CLICKHOUSE_SETTINGS: Final = ("clickhouse_url", "clickhouse_user", "clickhouse_password", "engine_memory_bytes_max")
+_ENGINE_SETTINGS: Final = ("data_dir", *_CLICKHOUSE_SETTINGS, "log_level", "log_format")
+_HEALTH_SETTINGS: Final = ("host", "port", "tls_certificate")
 _CATALOG_SETTINGS: Final = ("data_dir", "database_url", "secret")
 
 # Name, what it does, its arguments.
@@ -251,6 +244,12 @@ def _run_engine(settings: Settings, *, is_supervised: bool) -> int:
     return _guarded(lambda: run(options, ready))
 
 
+def _health(options: Mapping[str, str]) -> int:
+    from gateway.commands.health import ask  # noqa: PLC0415
+
+    return ask(load(options).settings, "/health")
+
+
 def _check_config(options: Mapping[str, str]) -> int:
     """Print the settings as TOML that could be read back, but for the secrets."""
     loaded = load(options)
@@ -291,6 +290,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "serve", _serve, "Serve: supervisor, embedded engine and workers.", SPECS)
     _add(commands, "worker", _worker, "Do jobs: imports, deletes, copies. As many as you like.", WORKER_SETTINGS)
     _add(commands, "engine", _engine, "Run the embedded engine alone, for workers elsewhere.", _ENGINE_SETTINGS)
+    _add(commands, "health", _health, "Ask a gateway or worker of this machine if it is alive.", _HEALTH_SETTINGS)
     _add(commands, "check-config", _check_config, "Show the settings that would be used, secrets hidden.", SPECS)
     _add_log(commands)
     _add_workspace(commands)

@@ -12,6 +12,7 @@ import os
 import random
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import urlencode
 
 import requests
@@ -62,7 +63,10 @@ def body(rows: int, kept: dict[int, bytes] = {}) -> bytes:  # noqa: B006  made o
 def prepare(environment, **_) -> None:
     """Find the token, make data sources."""
     host = environment.host
-    token = os.environ.get("SLUICE_TOKEN") or requests.get(f"{host}/tokens", timeout=10).json()["workspace_admin_token"]
+    token = os.environ.get("SLUICE_TOKEN", "")
+    if named := os.environ.get("SLUICE_TOKEN_FILE"):
+        token = token or Path(named).read_text().strip()
+    token = token or requests.get(f"{host}/tokens", timeout=10).json()["workspace_admin_token"]
     _shared["token"] = token
     for number in range(SOURCES):
         name = f"locust_{STORY}_{int(time.time())}_{number}"

@@ -12,7 +12,17 @@ from gateway.config.layout import (
     with_secret,
 )
 from gateway.config.reader import ConfigurationError, Loaded, as_toml, certificate_of, clickhouse_address, load
-from gateway.config.settings import DEFAULTS, SPECS, WORKER_SETTINGS, Settings, Spec, flag, format_value, variable
+from gateway.config.settings import (
+    DEFAULTS,
+    SPECS,
+    WORKER_SETTINGS,
+    Settings,
+    Spec,
+    file_variable,
+    flag,
+    format_value,
+    variable,
+)
 
 __all__ = [
     "DEFAULTS",
@@ -27,6 +37,7 @@ __all__ = [
     "certificate_of",
     "clickhouse_address",
     "engine_directory",
+    "file_variable",
     "flag",
     "format_value",
     "limits_file",

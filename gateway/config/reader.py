@@ -2,6 +2,7 @@
 
     --data-dir X        the command line
     SLUICE_DATA_DIR     the environment; an empty value counts as not given
+    SLUICE_SECRET_FILE  the same, for secrets: the file that holds the value
     data_dir = "X"      the TOML file named by --config or SLUICE_CONFIG
     the default
 
@@ -18,7 +19,7 @@ from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 from gateway.admission.limits import parse_limits
-from gateway.config.settings import DEFAULTS, PREFIX, SPECS, Settings, Spec, flag, format_value, variable
+from gateway.config.settings import DEFAULTS, PREFIX, SPECS, Settings, Spec, file_variable, flag, format_value, variable
 from gateway.core.units import parse_boolean, parse_duration, parse_size
 from gateway.outbound.address import parse_allow_list
 from gateway.telemetry.logs import Redactor
@@ -27,6 +28,7 @@ from gateway.web.tls import Certificate
 
 _CONFIG: Final = "SLUICE_CONFIG"
 _SECRET_CHARACTERS_MIN: Final = 32
+_SECRET_FILE_BYTES_MAX: Final = 64 * 1024
 
 
 class ConfigurationError(Exception):
@@ -81,6 +83,7 @@ def load(flags: Mapping[str, str], environment: Mapping[str, str] | None = None)
 
 def _from_environment(environment: Mapping[str, str], problems: list[str]) -> dict[str, tuple[str, Any]]:
     known = {variable(name): name for name in SPECS}
+    files = {file_variable(name): name for name, spec in SPECS.items() if spec.secret}
     layer: dict[str, tuple[str, Any]] = {}
     for key, raw in environment.items():
         if not key.startswith(PREFIX) or key == _CONFIG or raw == "":
@@ -89,9 +92,38 @@ def _from_environment(environment: Mapping[str, str], problems: list[str]) -> di
             problems.append(f"{key}: was set by Kubernetes for a Service; say `enableServiceLinks: false` in the pod")
         elif key in known:
             layer[known[key]] = (key, raw)
+        elif key in files:
+            name = files[key]
+            if environment.get(variable(name)):
+                problems.append(f"{key}: {variable(name)} is set as well; set one of them")
+                continue
+            try:
+                layer[name] = (key, _secret_in(Path(raw)))
+            except ValueError as error:
+                problems.append(f"{key}: {raw}: {error}")
         else:
             problems.append(f"{key}: is not a setting{_did_you_mean(key, known)}")
     return layer
+
+
+def _secret_in(path: Path) -> str:
+    """Return what the file `path` holds, without the end of its line.
+
+    Raises:
+        ValueError: it cannot be read, or holds nothing; the message goes behind its name.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(_SECRET_FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError("is no text in UTF-8") from None
+    if len(text) > _SECRET_FILE_BYTES_MAX:
+        raise ValueError("is no secret: it is larger than 64 KiB")
+    if not (text := text.removesuffix("\n")):
+        raise ValueError("is empty")
+    return text
 
 
 def _from_file(path: Path, problems: list[str]) -> dict[str, tuple[str, Any]]:

@@ -309,6 +309,11 @@ def variable(name: str) -> str:
     return PREFIX + name.upper()
 
 
+def file_variable(name: str) -> str:
+    """Return the environment variable that names a file with the secret `name`."""
+    return variable(name) + "_FILE"
+
+
 def format_value(spec: Spec, value: Any) -> str:
     """Return `value` as a person would write it in a flag, and as `load` reads it back."""
     if spec.kind == "size":

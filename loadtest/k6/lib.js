@@ -4,6 +4,7 @@ import { check, sleep } from 'k6';
 import { Counter, Rate } from 'k6/metrics';
 
 const URL = __ENV.SLUICE_URL || 'http://127.0.0.1:7181';
+const TOKEN = __ENV.SLUICE_TOKEN || (__ENV.SLUICE_TOKEN_FILE ? open(__ENV.SLUICE_TOKEN_FILE).trim() : '');
 
 export const SECONDS = Number(__ENV.SECONDS || 60);
 export const VUS = Number(__ENV.VUS || 20);
@@ -32,7 +33,7 @@ http.setResponseCallback(http.expectedStatuses({ min: 200, max: 299 }, 503));
 
 // Makes `count` data sources; what it returns is given to every iteration.
 export function setup_(prefix, count = 1) {
-  const token = __ENV.SLUICE_TOKEN || http.get(`${URL}/tokens`).json('workspace_admin_token');
+  const token = TOKEN || http.get(`${URL}/tokens`).json('workspace_admin_token');
   const names = [];
   for (let n = 0; n < count; n++) {
     const name = `${prefix}_${Date.now()}_${n}`;

@@ -16,6 +16,7 @@ from gateway.config import (
     Settings,
     WorkerIdentity,
     clickhouse_address,
+    file_variable,
     flag,
     format_value,
     load,
@@ -112,6 +113,65 @@ def test_everything_that_is_wrong_is_said_at_once(file):
     assert 'SLUICE_LOG_SYNC: "always" is none of fsync, os, memory' in text
     assert "SLUICE_PROT: is not a setting; did you mean SLUICE_PORT?" in text
     assert 'SLUICE_BATCH_AGE_SECONDS_MAX: "1d" is not a duration' in text
+
+
+def test_every_secret_may_be_in_a_file_of_its_own(tmp_path):
+    secrets = [name for name, spec in SPECS.items() if spec.secret]
+    texts = {"clickhouse_url": "http://h:8123/", "database_url": "sqlite+aiosqlite:///x.db"}
+    environment = {"SLUICE_CLICKHOUSE_READ_USER": "r", "SLUICE_CLICKHOUSE_USER": "u"}
+    for name in secrets:
+        path = tmp_path / name
+        path.write_text(texts.get(name, f"{name}-in-a-file-of-its-own-0123456789") + "\n")
+        environment[file_variable(name)] = str(path)
+
+    loaded = load({}, environment)
+
+    assert {name: getattr(loaded.settings, name) for name in secrets} == {
+        name: texts.get(name, f"{name}-in-a-file-of-its-own-0123456789") for name in secrets
+    }
+    assert {loaded.sources[name] for name in secrets} == {"environment"}
+
+
+def test_a_secrets_file_gives_way_to_the_command_line_and_goes_with_nothing_else(tmp_path):
+    path = tmp_path / "token"
+    path.write_text("from-the-file")
+    given = {"SLUICE_ADMIN_TOKEN_FILE": str(path)}
+
+    assert settings({"admin_token": "from-the-line"}, given).admin_token == "from-the-line"
+    assert settings({}, given | {"SLUICE_ADMIN_TOKEN": ""}).admin_token == "from-the-file"
+    assert settings({}, {"SLUICE_ADMIN_TOKEN_FILE": ""}).admin_token == ""
+    (found,) = problems({}, given | {"SLUICE_ADMIN_TOKEN": "from-the-environment"})
+    assert found == "SLUICE_ADMIN_TOKEN_FILE: SLUICE_ADMIN_TOKEN is set as well; set one of them"
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        (None, "No such file"),
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b"\xff\xfe", "UTF-8"),
+        (b"x" * 70_000, "larger than 64 KiB"),
+        (b"two\nlines\n", "line break"),
+        (b" blank", "white space"),
+    ],
+)
+def test_a_secrets_file_that_is_none_is_said_without_its_content(tmp_path, content, reason):
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_bytes(content)
+
+    (found,) = problems({}, {"SLUICE_ADMIN_TOKEN_FILE": str(path)})
+
+    assert found.startswith("SLUICE_ADMIN_TOKEN_FILE: ")
+    assert reason in found
+    assert "lines" not in found
+
+
+def test_only_secrets_are_read_from_files_of_their_own():
+    (found,) = problems({}, {"SLUICE_PORT_FILE": "/dev/null"})
+
+    assert found == "SLUICE_PORT_FILE: is not a setting; did you mean SLUICE_PORT?"
 
 
 @pytest.mark.parametrize("value", ["3.5", "true", "[1]", "1979-05-27", '"x"', "nan", "-1", "{a = 1}"])
