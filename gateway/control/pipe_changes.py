@@ -27,7 +27,7 @@ from gateway.control.pipe_checks import (
     node_of,
 )
 from gateway.control.pipe_probe import PipeProbe
-from gateway.control.pipe_secrets import check_keeps_secrets
+from gateway.control.pipe_secrets import check_given_keep_secrets
 from gateway.control.pipes import PipeControl
 from gateway.control.token_lines import check_may_grant, grant
 from gateway.control.view_guards import check_views_kept
@@ -84,10 +84,8 @@ class PipeChanges:
         endpoint = next((n.id for n, w in zip(nodes, wanted.nodes, strict=True) if w.type == "endpoint"), "")
         if old is not None and not endpoint and any(node.id == old.endpoint for node in nodes):
             endpoint = old.endpoint
-        await self._check_endpoint(replace(made, endpoint=endpoint))
         copy = await self._copy(principal, replace(made, endpoint=endpoint), wanted)
-        if old is not None:
-            await asyncio.to_thread(check_views_kept, self._control.snapshot, replace(made, endpoint=endpoint))
+        await self._check_readers(replace(made, endpoint=endpoint, copy=copy))
         async with self._store.change() as change:
             recorded = old or await change.create_pipe(
                 principal.workspace_id, wanted.name, nodes, edited_by=principal.token_name
@@ -163,7 +161,6 @@ class PipeChanges:
         node = new_node(wanted, wanted.name or free_name(found.name, found.nodes), self._clock.now(), None)
         nodes = (*found.nodes, node)
         await self._check(replace(found, nodes=nodes), (node,), ignores_errors=ignores_errors)
-        await self._check_endpoint(replace(found, nodes=nodes))
         return await self._record(principal, found, nodes=nodes), node
 
     async def change_node(
@@ -204,7 +201,6 @@ class PipeChanges:
             raise InvalidRequest(f"The 'position' parameter must be from 0 to {len(others)}")
         nodes = (*others[:place], node, *others[place:])
         await self._check(replace(found, nodes=nodes), (node,), ignores_errors=ignores_errors)
-        await self._check_endpoint(replace(found, nodes=nodes))
         return await self._record(principal, found, nodes=nodes), node
 
     async def drop_node(self, principal: Principal, which: str, which_node: str) -> Pipe:
@@ -239,7 +235,6 @@ class PipeChanges:
             raise InvalidRequest(f"Pipe '{found.name}' materializes and cannot be published: unlink its node first")
         if found.endpoint == node.id:
             return found
-        await self._check_endpoint(replace(found, endpoint=node.id))
         return await self._record(principal, found, endpoint=node.id)
 
     async def unpublish(self, principal: Principal, which: str, which_node: str | None = None) -> Pipe:
@@ -287,12 +282,15 @@ class PipeChanges:
             except InvalidRequest as error:
                 raise InvalidRequest(f"Node '{node.name}': {error}") from error
 
-    async def _check_endpoint(self, pipe: Pipe) -> None:
-        """Raise if what `pipe` answers, or copies, would say a secret."""
-        given = pipe.endpoint or (pipe.copy.node if pipe.copy else "")
-        node = pipe.node(given) if given else None
-        if node is not None:
-            await asyncio.to_thread(check_keeps_secrets, self._control.snapshot, pipe, node)
+    async def _check_readers(self, after: Pipe) -> None:
+        """Raise if what stands on a pipe would not hold any more with the pipe `after` in its place.
+
+        Raises:
+            InvalidRequest: an endpoint or a copy would say a secret.
+            Conflict: a view would be another.
+        """
+        await asyncio.to_thread(check_given_keep_secrets, self._control.snapshot, after)
+        await asyncio.to_thread(check_views_kept, self._control.snapshot, after)
 
     async def _record(
         self,
@@ -306,10 +304,11 @@ class PipeChanges:
     ) -> Pipe:
         after = replace(
             pipe,
+            name=name or pipe.name,
             nodes=pipe.nodes if nodes is None else nodes,
             endpoint=pipe.endpoint if endpoint is None else endpoint,
         )
-        await asyncio.to_thread(check_views_kept, self._control.snapshot, after)
+        await self._check_readers(after)
         async with self._store.change() as change:
             made = await change.update_pipe(
                 pipe.id,

@@ -1,10 +1,12 @@
 """Pipe probe: what the engine says of a node before anybody runs it, the columns that it would have or why it cannot.
 
 A template is asked about as its placeholders render it. What the engine refuses then may be right for the values of a
-request, so it is no error; what it answers are the columns all the same.
+request, so it is no error; but a name that does not exist, in a template that only takes values, is wrong for all of
+them. What the engine answers are the columns all the same.
 """
 
 import asyncio
+import re
 from dataclasses import replace
 from typing import Final
 
@@ -23,6 +25,11 @@ from gateway.templates import compile_template
 
 # The engine runs subqueries that stand for a value even to describe a query.
 _SECONDS_MAX: Final = 3.0
+
+# Of errors, those that no value mends: names of columns, functions and tables, and numbers of arguments.
+_FOR_EVER: Final = re.compile(
+    r"\((?:UNKNOWN_(?:IDENTIFIER|FUNCTION|TABLE)|NUMBER_OF_ARGUMENTS_DOESNT_MATCH|TOO_(?:FEW|MANY)_ARGUMENTS_FOR_FUNCTION)\)"
+)
 
 Columns = list[dict[str, str]]
 """Name and ClickHouse type of each, in order."""
@@ -47,8 +54,8 @@ class PipeProbe:
             await self._described(reading, node)
         except (Timeout, Unavailable):
             return  # it could not be asked
-        except InvalidRequest:
-            if not reading.has_template:
+        except InvalidRequest as error:
+            if not reading.has_template or (reading.has_one_shape and _FOR_EVER.search(str(error))):
                 raise
 
     async def columns(self, snapshot: Snapshot, pipe: Pipe, node: Node) -> Columns | None:
@@ -79,6 +86,7 @@ class _Reading:
             raise NotFound("The workspace of this pipe does not exist")
         self.workspace: Workspace = workspace
         self.has_template = False
+        self.has_one_shape = True
         self.services: set[str] = set()
         self._snapshot = snapshot
         self._pipe = pipe
@@ -95,6 +103,7 @@ class _Reading:
     def _inlined(self, pipe: Pipe, node: Node) -> Inlined:
         template = compile_template(node.sql)
         self.has_template |= template.is_template
+        self.has_one_shape &= template.has_one_shape
         bound = dict.fromkeys(template.secrets, "")
         title = f"{pipe.name}.{node.name}"
         return Inlined(node.id, title, template.check(now=0).sql, self._resolver(pipe, node), bound)

@@ -1,9 +1,11 @@
 """Pipe secrets: whether what an endpoint answers, or a copy writes, would say a secret.
 
 A secret may be compared: behind WHERE, PREWHERE, HAVING and ON, or with `=` and `!=` anywhere. Elsewhere, or under an
-alias, it may reach the answer, and the node is refused; so is one that reads such a node. Source: templates.md §7.
+alias, it may reach the answer, and the node is refused; so is one that reads such a node, and a change of what is read
+by an endpoint or a copy that is there already. Source: templates.md §7.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 from sqlglot import exp
@@ -25,6 +27,29 @@ def check_keeps_secrets(snapshot: Snapshot, pipe: Pipe, node: Node) -> None:
     Raises:
         InvalidRequest: they might; it says which.
     """
+    _check(list(_read(snapshot, pipe, pipe, node)), pipe)
+
+
+def check_given_keep_secrets(snapshot: Snapshot, changed: Pipe) -> None:
+    """Raise if an endpoint or a copy would say a secret with `changed` in place of what the snapshot says of it.
+
+    It is that of `changed`, or one that reads it. Others are not looked at.
+
+    Raises:
+        InvalidRequest: one would; it says which.
+    """
+    others = (pipe for pipe in snapshot.pipes_of(changed.workspace_id) if pipe.id != changed.id)
+    for pipe in (changed, *others):
+        node = pipe.node(pipe.endpoint or (pipe.copy.node if pipe.copy else ""))
+        if node is None:
+            continue
+        found = list(_read(snapshot, changed, pipe, node))
+        if any(holder is changed for holder, _ in found):
+            _check(found, pipe)
+
+
+def _read(snapshot: Snapshot, changed: Pipe, pipe: Pipe, node: Node) -> Iterator[tuple[Pipe, Node]]:
+    """Yield `node` of `pipe` and every node that it reads, each with its pipe."""
     seen: set[str] = set()
     waiting = [(pipe, node)]
     while waiting:
@@ -32,19 +57,26 @@ def check_keeps_secrets(snapshot: Snapshot, pipe: Pipe, node: Node) -> None:
         if each.id in seen:
             continue
         seen.add(each.id)
-        secret = _exposed(each.sql)
-        if secret:
-            raise InvalidRequest(
-                f"Node '{each.name}' of the pipe '{holder.name}' would expose the secret '{secret}' in what "
-                f"'{pipe.name}' answers or copies: use it in comparisons only, "
-                f"as in WHERE key = {{{{tb_secret('{secret}')}}}}"
-            )
+        yield holder, each
         for name in names_known(each.sql):
             found = pipe_graph.meaning(snapshot, holder, each, name)
+            if (found is None and name == changed.name) or (isinstance(found, Pipe) and found.id == changed.id):
+                found = changed
             if isinstance(found, Node):
                 waiting.append((holder, found))
             elif isinstance(found, Pipe) and found.output is not None:
                 waiting.append((found, found.output))
+
+
+def _check(read: list[tuple[Pipe, Node]], given: Pipe) -> None:
+    for holder, node in read:
+        secret = _exposed(node.sql)
+        if secret:
+            raise InvalidRequest(
+                f"Node '{node.name}' of the pipe '{holder.name}' would expose the secret '{secret}' in what "
+                f"'{given.name}' answers or copies: use it in comparisons only, "
+                f"as in WHERE key = {{{{tb_secret('{secret}')}}}}"
+            )
 
 
 def _exposed(sql: str) -> str:

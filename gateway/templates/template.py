@@ -8,6 +8,7 @@ What is not a template, because its first character is no `%`, is rendered as it
 Source: templates.md §1, §6, §8.
 """
 
+import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ _CACHE_ENTRIES_MAX: Final = 1024
 # A character of a template costs up to some 60 bytes once compiled.
 _CACHE_CHARS_MAX: Final = 1024 * 1024
 _TIMESTAMP: Final = "job_timestamp"
+# What makes more of a value than a literal: blocks, and functions that write names or conditions.
+_SHAPING: Final = re.compile(r"\{%|\b(?:columns?|symbol|table|sql_and|tb_var)\s*\(", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,11 @@ class Template:
         return [
             each.name for each in self._usage.parameters.values() if each.is_required and params.get(each.name) is None
         ]
+
+    @property
+    def has_one_shape(self) -> bool:
+        """Whether its SQL is the same for all parameters but for the values in it; False if that is not certain."""
+        return not (self.is_template and _SHAPING.search(self._text))
 
     @property
     def secrets(self) -> tuple[str, ...]:

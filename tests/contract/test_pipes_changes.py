@@ -453,3 +453,50 @@ def test_an_endpoint_that_would_answer_a_secret_is_refused(gateway, sql):
     changed = gateway.request("PUT", f"/v0/pipes/{pipe}/nodes/keeps", shows.encode())
     assert changed.status == 400
     assert gateway.get(f"/v0/pipes/{pipe}.json").json["data"] == [{"n": 1}]
+
+
+def test_what_an_endpoint_or_a_copy_reads_is_not_changed_into_what_would_answer_a_secret(gateway):
+    secret, below, middle, top = (gateway.new_name(each) for each in ("secret", "below", "middle", "top"))
+    assert gateway.post("/v0/variables", name=secret, value="hush").status == 200
+    shows = f"% SELECT {{{{tb_secret('{secret}')}}}} AS x".encode()
+    for name, sql in ((below, "SELECT 'a' AS x"), (middle, f"SELECT x FROM {below}"), (top, f"SELECT x FROM {middle}")):
+        assert gateway.post("/v0/pipes", dumps({"name": name, "nodes": [{"name": "n", "sql": sql}]})).status == 200
+    published = gateway.post(f"/v0/pipes/{top}/nodes/n/endpoint")
+    assert published.status == 200, published.text
+
+    refused = [
+        gateway.request("PUT", f"/v0/pipes/{below}/nodes/n", shows),
+        gateway.post(f"/v0/pipes/{below}/nodes?name=other", shows),
+        gateway.post("/v0/pipes?force=true", dumps({"name": below, "nodes": [{"name": "n", "sql": shows.decode()}]})),
+    ]
+
+    for answer in refused:
+        assert (answer.status, f"in what '{top}' answers" in answer.error) == (400, True), answer.text
+    assert gateway.get(f"/v0/pipes/{top}.json").json["data"] == [{"x": "a"}]
+    assert gateway.request("DELETE", f"/v0/pipes/{top}/nodes/n/endpoint").status == 200
+    assert gateway.request("PUT", f"/v0/pipes/{below}/nodes/n", shows).status == 200
+    again = gateway.post(f"/v0/pipes/{top}/nodes/n/endpoint")
+    assert (again.status, f"of the pipe '{below}'" in again.error) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("sql", "is_kept"),
+    [
+        ("% SELECT nope FROM {t} WHERE k = {{String(k, 'a')}}", False),
+        ("% SELECT lower(k, k, k) AS x FROM {t} WHERE k = {{String(k)}}", False),
+        ("% SELECT k FROM {t} WHERE {{Int32(n, 1)}} = n.o", False),
+        ("% SELECT {% if defined(a) %} k {% else %} nope {% end %} AS x FROM {t}", True),
+        ("% SELECT {{column(c, 'nope')}} AS x FROM {t}", True),
+        ("% SELECT toDate({{String(day)}}) AS x FROM {t}", True),
+    ],
+)
+def test_a_template_that_no_value_could_make_run_is_not_kept(gateway, sql, is_kept):
+    source, pipe = gateway.create_datasource("k String, n UInt32"), gateway.new_name("pipe")
+    body = dumps({"name": pipe, "nodes": [{"name": "n", "sql": sql.replace("{t}", source)}]})
+
+    made = gateway.post("/v0/pipes", body)
+
+    assert made.status == (200 if is_kept else 400), made.text
+    if not is_kept:
+        assert "Node 'n': [Error]" in made.error
+        assert gateway.post("/v0/pipes?ignore_sql_errors=true", body).status == 200
