@@ -132,12 +132,22 @@ class DatasourceChangesApi:
         return json_response(shown)
 
     async def dependencies(self, request: Request) -> StreamResponse:
-        """Say which data sources a change of one reaches, and through which pipes; or what reads each of them."""
-        which = request.params.get("datasource")
+        """Say which data sources a change of one reaches, and through which pipes; or what reads each of them.
+
+        Of the latter, only those that `match` is a part of, that `pipe` reads, or, with `no_deps`, that nothing reads.
+        """
+        params = request.params
+        which, part, pipe = params.get("datasource"), params.get("match"), params.get("pipe")
         if which:
             found = await self._changes.fed(request.who, which)
         else:
-            found = await self._changes.all_dependents(request.who)
+            found = await self._changes.all_dependents(request.who, is_recursive=params.flag("recursive"))
+        alone = params.flag("no_deps")
+        found = {
+            name: pipes
+            for name, pipes in found.items()
+            if part in name and (not pipe or pipe in pipes) and not (alone and pipes)
+        }
         return json_response({"dependencies": found, "incompatible_datasources": {}})
 
     async def unserved(self, request: Request) -> StreamResponse:

@@ -163,11 +163,17 @@ class _Shortcut:
 
 
 def _partly(receipt: Receipt) -> Response:
-    """Return the answer about rows that are stored while a view lacks them: not to be sent again (events.md §4)."""
-    sentence = (
-        f"The rows are stored, but a materialized view of them fails: {receipt.broken}. Do not send them again: "
-        "the view gets them when it is mended, or they are let go when it is unlinked"
-    )
+    """Return the answer about rows that a view lacks, or that wait for such: not to be sent again (events.md §4)."""
+    if receipt.is_behind:
+        sentence = (
+            f"The rows are accepted, and wait behind others of which a materialized view fails: {receipt.broken}. "
+            "Do not send them again: they are stored when it is mended or unlinked"
+        )
+    else:
+        sentence = (
+            f"The rows are stored, but a materialized view of them fails: {receipt.broken}. Do not send them again: "
+            "the view gets them when it is mended, or they are let go when it is unlinked"
+        )
     counts = {"successful_rows": receipt.rows, "quarantined_rows": receipt.quarantined}
     return json_response({**counts, "error": sentence}, status=422)
 

@@ -107,7 +107,13 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
             buffer,
             inserter,
             lambda layout, row, reason: _quarantined(catalog, layout, row, reason, clock.now()),
-            FlushOptions(settings.flush_concurrency, lambda which: label(catalog, which), needs_json_rows, json_rows),
+            FlushOptions(
+                settings.flush_concurrency,
+                lambda which: label(catalog, which),
+                needs_json_rows,
+                json_rows,
+                lambda table: _view(catalog, table),
+            ),
             clock,
             Random(),  # noqa: S311  spreads retries
         )
@@ -166,6 +172,13 @@ def label(catalog: Catalog, datasource_id: str) -> str:
     found = catalog.snapshot.datasources.get(datasource_id)
     workspace = catalog.snapshot.workspaces.get(found.workspace_id) if found else None
     return f"{workspace.name}.{found.name}" if found and workspace else datasource_id
+
+
+def _view(catalog: Catalog, table: str) -> str:
+    """Return what sentences call the materialized view in `table`: by its node, if it is one's."""
+    node_id = table.partition("__")[0]
+    found = ((pipe, pipe.node(node_id)) for pipe in catalog.snapshot.pipes.values())
+    return next((f"node '{node.name}' of '{pipe.name}'" for pipe, node in found if node is not None), table)
 
 
 def _locate(catalog: Catalog, datasource_id: str, quarantine: bool) -> tuple[str, str] | None:

@@ -11,7 +11,7 @@ their age alone; with a thousand busy data sources they grow older, and larger, 
 from collections import deque
 from dataclasses import dataclass, field
 
-from gateway.buffer.batch import Batch
+from gateway.buffer.batch import Batch, Commit
 from gateway.buffer.layout import Layout
 from gateway.buffer.records import Item
 
@@ -36,12 +36,30 @@ class Stream:
     taken: Batch | None = None
     retry_at: float = 0.0  # monotonic; not before
     urgent: bool = False  # someone waits for the commit
+    broken: str = ""  # why a view fails of the batch that has to go first
     sealed_to: tuple[int, int] = (0, 0)  # the position of the last row that is in a sealed batch
 
     def insert_sealed(self, batch: Batch) -> None:
         """Put `batch` back among the sealed ones by its id: ids sort by the time of their seals."""
         place = sum(1 for other in self.sealed if other.id < batch.id)
         self.sealed.insert(place, batch)
+
+    def finish(self) -> None:
+        """The taken batch is done: the next may go at once."""
+        self.taken, self.retry_at, self.broken = None, 0.0, ""
+
+    def watch(self, batch: Batch, commit: Commit) -> None:
+        """Let `commit` hear when `batch` is done, or at once that it has to wait for a view."""
+        batch.watch(commit)
+        if self.broken:
+            commit.tell(self.broken, is_behind=True)
+
+    def tell(self, batch: Batch, reason: str) -> None:
+        """Let everyone hear who waits for the rows of `batch`, or for those behind it, that a view of it fails."""
+        self.broken = reason
+        batch.tell(reason)
+        for other in (*self.sealed, *filter(None, [self.open])):
+            other.tell(reason, is_behind=True)
 
     @property
     def is_empty(self) -> bool:

@@ -30,11 +30,13 @@ class Commit:
     """One request's wish to hear that its rows are in ClickHouse; resolved when its last batch is done.
 
     `broken`: why a view lacks some of the rows, which are in their table; "" if none does, as far as is known.
+    `is_behind`: those are rows of others, behind which these wait.
     """
 
     done: asyncio.Future[None]
     outstanding: int = 0
     broken: str = ""
+    is_behind: bool = False
 
     def settle(self) -> None:
         """One of its batches is done."""
@@ -42,9 +44,9 @@ class Commit:
         if self.outstanding == 0 and not self.done.done():
             self.done.set_result(None)
 
-    def tell(self, reason: str) -> None:
+    def tell(self, reason: str, *, is_behind: bool) -> None:
         """Whoever waits hears at once that a view fails: that may last."""
-        self.broken = reason
+        self.broken, self.is_behind = reason, is_behind
         if not self.done.done():
             self.done.set_result(None)
 
@@ -81,10 +83,13 @@ class Batch:
         commit.outstanding += 1
         self.commits.append(commit)
 
-    def tell(self, reason: str) -> None:
-        """Tell everyone who waits that a view fails: `reason`. The batch stays what it is."""
+    def tell(self, reason: str, *, is_behind: bool = False) -> None:
+        """Tell everyone who waits that a view fails: `reason`. The batch stays what it is.
+
+        `is_behind`: a view of other rows, which have to go first.
+        """
         for commit in self.commits:
-            commit.tell(reason)
+            commit.tell(reason, is_behind=is_behind)
 
     def settle(self) -> None:
         """Tell everyone who waits that the rows are where they belong."""

@@ -194,6 +194,10 @@ class Buffer:
         self._accumulator.put_sealed(owner, batch, first=True)
         self._wake.set()
 
+    def tell(self, batch: Batch, reason: str) -> None:
+        """Let everyone who waits for the rows of a batch, or for those behind it, hear that a view of it fails."""
+        self._owner(batch).tell(batch, reason)
+
     async def split(self, batch: Batch, cut: int) -> None:
         """Replace a taken batch by its rows before `cut` and those from `cut` on, to be taken in that order."""
         # The names sort where the parent stood, before the batches that were sealed after it.
@@ -328,7 +332,7 @@ class Buffer:
             self._segments[batch.first_segment] += 1
         self.pending_rows[layout.datasource_id] += item.rows
         for commit in commits:
-            batch.watch(commit)
+            owner.watch(batch, commit)
             self._accumulator.hurry(owner)
 
     def _keep_layout(self, layout: Layout) -> None:
@@ -376,8 +380,7 @@ class Buffer:
         # Who waits for the batch waits for its quarantined rows instead.
         position = await self._log_control(record, quarantined, tuple(batch.commits) if quarantined else ())
         owner = self._owner(batch)
-        owner.taken = None
-        owner.retry_at = 0.0
+        owner.finish()
         if owner.sealed:
             self._accumulator.put_sealed(owner, owner.sealed.pop())
         if batch.spilled:

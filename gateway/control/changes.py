@@ -5,6 +5,7 @@ alters first raises the recorded version; of two who do so at once, only the lat
 other removes what it left. What a kill leaves in between, a column that nothing fills, the next alter removes.
 """
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from gateway.catalog import Catalog, CatalogStore, Change, Datasource, Workspace
 from gateway.control.copy_checks import check_copies
 from gateway.control.datasources import DatasourceControl, check_makeable
 from gateway.control.describe import described
-from gateway.control.pipe_graph import dependents, fed
+from gateway.control.pipe_graph import all_dependents, dependents, fed
 from gateway.control.view_guards import views_on
 from gateway.control.view_objects import ViewObjects
 from gateway.core.clock import Clock
@@ -120,7 +121,8 @@ class DatasourceChanges:
         Raises:
             Forbidden, NotFound: see `DatasourceControl.find`.
             InvalidRequest: there is nothing to do, or it cannot be done in place, or ClickHouse refuses it.
-            Conflict: somebody else altered it at the same time; the caller may repeat it.
+            Conflict: somebody else altered it at the same time; the caller may repeat it. Or a copy could not fill it
+                any more, or a view could not go on; they are named.
             Unavailable: ClickHouse or the metadata database does not answer.
         """
         found = await self._changeable(principal, which, Action.DATASOURCE_ALTER)
@@ -131,6 +133,7 @@ class DatasourceChanges:
             raise InvalidRequest("There were no operations to perform")
         dependents = self._dependents(found)
         check_copies(self._catalog.snapshot, found, new.schema)
+        await self._views.check_altered(found, new.schema)
         if is_dry:
             return Altered(found, change.shown, dependents)
         with self._ops.watch(_operation("alter", found, request_id, operations=", ".join(change.shown))):
@@ -223,9 +226,15 @@ class DatasourceChanges:
         found = await self._control.find_fresh(principal, which, Action.DATASOURCE_LIST)
         return fed(self._catalog.snapshot, found)
 
-    async def all_dependents(self, principal: Principal) -> dict[str, tuple[str, ...]]:
-        """Return the same for every data source that the principal may see, by name."""
-        return {each.name: self._dependents(each) for each in await self._control.visible(principal)}
+    async def all_dependents(self, principal: Principal, *, is_recursive: bool = False) -> dict[str, tuple[str, ...]]:
+        """Return the same for every data source that the principal may see, by name.
+
+        `is_recursive`: also the pipes that read those pipes, and so on.
+        """
+        snapshot, visible = self._catalog.snapshot, await self._control.visible(principal)
+        find = all_dependents if is_recursive else dependents
+        # What hundreds of nodes read takes a while to find out; after the first time it is remembered.
+        return await asyncio.to_thread(lambda: {each.name: find(snapshot, each) for each in visible})
 
     def _dependents(self, datasource: Datasource) -> tuple[str, ...]:
         """Return the names of the pipes that read `datasource`, or write to it: the one place that says so."""

@@ -49,6 +49,19 @@ def dependents(snapshot: Snapshot, resource: Datasource | Pipe) -> tuple[str, ..
     )
 
 
+def all_dependents(snapshot: Snapshot, resource: Datasource | Pipe) -> tuple[str, ...]:
+    """Return the names of `dependents`, and of the pipes that read those, and so on, in the order they are found."""
+    found: dict[str, None] = {}
+    waiting: list[Datasource | Pipe] = [resource]
+    while waiting:
+        for name in dependents(snapshot, waiting.pop(0)):
+            pipe = snapshot.pipe(resource.workspace_id, name)
+            if pipe is not None and name not in found:
+                found[name] = None
+                waiting.append(pipe)
+    return tuple(found)
+
+
 def fed(snapshot: Snapshot, datasource: Datasource) -> dict[str, tuple[str, ...]]:
     """Return the data sources that rows of `datasource` reach through materialized views, and the pipes they take.
 

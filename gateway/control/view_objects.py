@@ -5,18 +5,21 @@ So what a crash leaves is seen by comparing the two, and `sweep` does: strays go
 a populate is about to make.
 """
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from gateway.catalog import Catalog, CatalogStore, Node, Pipe, Snapshot, Workspace
+from gateway.catalog import Catalog, CatalogStore, Datasource, Node, Pipe, Snapshot, Workspace
 from gateway.clickhouse import ddl
 from gateway.clickhouse.client import Client
 from gateway.clickhouse.errors import ServerError
-from gateway.control.view_sql import VIEW_SUFFIX, view_query
+from gateway.control.view_guards import views_on
+from gateway.control.view_sql import VIEW_SUFFIX, altered_query, check_target, view_query
 from gateway.core.clock import Clock
 from gateway.core.errors import Conflict, GatewayError, InvalidRequest, NotFound, Unavailable
 from gateway.jobs import Filters, JobStore
+from gateway.schema.columns import CREATE_SETTINGS, Schema
 from gateway.telemetry.logs import get_logger
 
 _logger = get_logger(__name__)
@@ -26,6 +29,7 @@ _SWEEP_SECONDS: Final = 30.0
 _VIEWS: Final = (
     "SELECT database, name FROM system.tables WHERE engine = 'MaterializedView' AND endsWith(name, {end:String})"
 )
+_DESCRIBED: Final = ", ".join(f"{name} = {value}" for name, value in CREATE_SETTINGS.items())
 _TRIES_MAX: Final = 5
 
 
@@ -55,6 +59,34 @@ class ViewObjects:
                 raise Unavailable("ClickHouse does not answer, try again shortly", 1) from error
             reason = str(error).replace(f"{workspace.database}.", "").replace(query.table, query.trigger.name)
             raise InvalidRequest(f"ClickHouse cannot make this view: {reason[:1000]}") from error
+
+    async def check_altered(self, datasource: Datasource, schema: Schema) -> None:
+        """Raise unless the views that read or fill `datasource` could go on if it had `schema`.
+
+        Raises:
+            Conflict: they could not; each is named, and why.
+            Unavailable: ClickHouse does not answer.
+        """
+        snapshot, broken = self._catalog.snapshot, []
+        after = replace(datasource, schema_text=schema.sql_schema())
+        for pipe, node in await asyncio.to_thread(views_on, snapshot, datasource):
+            target = after if node.materialized == after.id else snapshot.datasources.get(node.materialized)
+            try:
+                sql = await asyncio.to_thread(altered_query, snapshot, pipe, node, after)
+                rows = await self._client.rows(f"DESCRIBE TABLE (\n{sql}\n) SETTINGS {_DESCRIBED}")
+                if target is not None:
+                    check_target([(str(row[0]), str(row[1])) for row in rows], target)
+            except ServerError as error:
+                if error.code is None:
+                    raise Unavailable("ClickHouse does not answer, try again shortly", 1) from error
+                broken.append(f"{pipe.name}: {str(error)[:500]}")
+            except GatewayError as error:
+                broken.append(f"{pipe.name}: {error}")
+        if broken:
+            raise Conflict(
+                f"The Data Source '{after.name}' cannot be altered so while materialized nodes stand on it: "
+                f"unlink them first. {'; '.join(broken)}"
+            )
 
     async def drop(self, workspace: Workspace, node: Node) -> None:
         """Drop the view of a node that is not recorded as materialized any more; what is left goes with the sweep."""

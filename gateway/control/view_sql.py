@@ -19,6 +19,8 @@ from gateway.query.fence import fence
 from gateway.query.nodes import CommaJoined, Joined
 from gateway.query.parse import parse
 from gateway.query.resolved import Inlined, Resolve, Resolved
+from gateway.schema.names import quote_identifier, quote_string
+from gateway.schema.quarantine import quarantine_columns
 from gateway.schema.service import service_table
 from gateway.schema.widening import keeps
 from gateway.templates import compile_template
@@ -119,6 +121,22 @@ def piece_query(snapshot: Snapshot, pipe: Pipe, node: Node, table: str, staged: 
     """
     instead = {table: Resolved(_database(snapshot, pipe), staged, rows)}
     return _fenced(snapshot, pipe, node, instead, pipe)[1]
+
+
+def altered_query(snapshot: Snapshot, pipe: Pipe, node: Node, after: Datasource) -> str:
+    """Return the query of a view with `after`, a data source as it would be, in place of what its tables are now.
+
+    It can be described, not run.
+
+    Raises:
+        InvalidRequest, NotFound: see `view_query`.
+    """
+    sql, database = view_query(snapshot, pipe, node).sql, _database(snapshot, pipe)
+    tables = {after.table: after.schema.columns, after.quarantine_table: quarantine_columns(after.schema)}
+    for table, columns in tables.items():
+        structure = ", ".join(f"{quote_identifier(column.name)} {column.type.text}" for column in columns)
+        sql = sql.replace(f"`{database}`.`{table}`", f"null({quote_string(structure)})")
+    return sql
 
 
 def check_target(columns: Columns, target: Datasource) -> None:

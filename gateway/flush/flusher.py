@@ -64,6 +64,7 @@ class FlushOptions:
     label: Callable[[str], str] = str  # data source id → its name in metrics
     needs_json: Callable[[pa.Schema], bool] = lambda _: False  # must rows of this schema go as JSONEachRow?
     json_rows: Callable[[pa.Table], bytes] = lambda _: b""  # those rows, as the body of an insert
+    view: Callable[[str], str] = str  # table of a materialized view → its name in sentences
 
 
 class Flusher:
@@ -148,8 +149,8 @@ class Flusher:
 
     async def _fail(self, batch: Batch, error: ServerError) -> None:
         kind = classify(error.code, str(error))
-        if reason := view_failure(str(error)):
-            batch.tell(reason)
+        if reason := view_failure(str(error), self._options.view):
+            self._buffer.tell(batch, reason)
         metrics.flush_failed(kind.value)
         if kind is Kind.DATA:
             self._outages = 0

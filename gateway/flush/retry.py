@@ -13,6 +13,7 @@ Codes: ClickHouse, src/Common/ErrorCodes.cpp.
 """
 
 import re
+from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
@@ -98,6 +99,7 @@ _DATA: Final = {
 # would double them.
 _VIEW: Final = "while pushing to view"
 _OURS: Final = re.compile(r"`?ws_[0-9a-f]{12}`?\.")
+_TABLE: Final = re.compile(r"\s*`?(\w+)`?")
 _REASON_CHARS_MAX: Final = 500
 
 
@@ -112,12 +114,17 @@ def classify(code: int | None, message: str = "") -> Kind:
     return Kind.DATA if code in _DATA else Kind.HOLD
 
 
-def view_failure(message: str) -> str:
-    """Return why a view failed, without names that only we know; "" if the message is about something else."""
+def view_failure(message: str, name: Callable[[str], str] = str) -> str:
+    """Return which view failed and why, without names that only we know; "" if the message is about something else.
+
+    `name` gives what to call the view in this table.
+    """
     if _VIEW not in message:
         return ""
-    reason = message[: message.index(_VIEW)].rstrip(" :")
-    return _OURS.sub("", reason)[:_REASON_CHARS_MAX]
+    reason, _, rest = _OURS.sub("", message).partition(_VIEW)
+    found = _TABLE.match(rest)
+    which = f"{name(found[1])}: " if found else ""
+    return f"{which}{reason.rstrip(' :')}"[:_REASON_CHARS_MAX]
 
 
 _FIRST_SECONDS: Final = {Kind.OUTAGE: 0.1, Kind.BUSY: 0.2, Kind.HOLD: 1.0}

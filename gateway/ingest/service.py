@@ -56,13 +56,15 @@ class IngestOptions:
 class Receipt:
     """What became of a body. The rows are durable; `committed`: they are in ClickHouse as well.
 
-    `broken`: they are in their table, but a view lacks them, for this reason.
+    `broken`: they are in their table, but a view lacks them, for this reason; with `is_behind` they are not there yet:
+    they wait behind others of which that is true.
     """
 
     rows: int
     quarantined: int
     committed: bool
     broken: str = ""
+    is_behind: bool = False
 
 
 class _Plan:
@@ -208,7 +210,8 @@ class Ingestor:
         await asyncio.shield(await self._append(kept.items, commit))
         committed = commit is not None and await self._committed(commit)
         broken = commit.broken if commit is not None else ""
-        return Receipt(kept.rows, kept.quarantined, committed and not broken, broken)
+        is_behind = commit is not None and commit.is_behind
+        return Receipt(kept.rows, kept.quarantined, committed and not broken, broken, is_behind)
 
     async def _append(self, items: list[tuple[Layout, Item]], commit: Commit | None) -> asyncio.Future[None]:
         try:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from tests.support.gateway import Gateway
+from tests.support.gateway import WORKERS, Gateway
 from tests.support.pipes import make_pipe
+from tests.support.waiting import until
 
 SCHEMA = "k String `json:$.k`, n UInt32 `json:$.n`"
 COUNTS = "SELECT k, count() AS c, sum(n) AS s FROM {t} GROUP BY k"
@@ -222,7 +223,7 @@ def test_the_ops_log_says_that_a_view_was_populated(gateway):
     gateway.await_job(link(gateway, pipe, target, populate="true").json["job"]["id"])
 
     query = f"SELECT DISTINCT event_type FROM tinybird.datasources_ops_log WHERE datasource_name = '{target}'"
-    assert {"populateview-queued"} <= {row["event_type"] for row in gateway.sql(query)}
+    until(lambda: {row["event_type"] for row in gateway.sql(query)}, lambda types: {"populateview-queued"} <= types)
 
 
 def test_who_waits_hears_at_once_that_a_view_fails_and_the_rows_flow_when_it_is_unlinked(gateway):
@@ -235,6 +236,7 @@ def test_who_waits_hears_at_once_that_a_view_fails_and_the_rows_flow_when_it_is_
 
     assert told.status == 422, told.text
     assert (told.json["successful_rows"], told.json["quarantined_rows"]) == (1, 0)
+    assert f"a materialized view of them fails: node 'agg' of '{pipe}': " in told.error
     assert "Do not send them again" in told.error
     assert "throwIf" in told.error
     assert "ws_" not in told.error
@@ -243,6 +245,23 @@ def test_who_waits_hears_at_once_that_a_view_fails_and_the_rows_flow_when_it_is_
     assert gateway.request("DELETE", f"/v0/pipes/{pipe}/nodes/agg/materialization").status == 204
     assert gateway.await_count(name, 2) == 2
     assert gateway.count(target) == 0
+
+
+def test_who_waits_behind_rows_that_a_view_fails_on_hears_of_it_at_once_too(gateway):
+    name = trigger(gateway)
+    pipe = pipe_over(gateway, name, "SELECT k, toUInt64(1 + throwIf(n = 66)) AS c FROM {t}")
+    assert link(gateway, pipe, gateway.new_name("target")).status == 200
+    for _ in range(12):  # whichever worker is asked looks what there is
+        assert gateway.get(f"/v0/pipes/{pipe}").json["type"] == "materialized"
+
+    told = [gateway.post_events(name, b'{"k": "a", "n": 66}', wait="true") for _ in range(WORKERS + 1)]
+
+    assert [answer.status for answer in told] == [422] * len(told)
+    behind = [answer for answer in told if "wait behind others" in answer.error]
+    assert behind, [answer.error for answer in told]
+    assert all(f"node 'agg' of '{pipe}': " in answer.error for answer in behind)
+    assert gateway.request("DELETE", f"/v0/pipes/{pipe}/nodes/agg/materialization").status == 204
+    assert gateway.await_count(name, len(told)) == len(told)
 
 
 def test_what_a_view_stands_on_is_neither_changed_nor_dropped_unless_forced(gateway):
@@ -291,3 +310,48 @@ def test_a_pipe_file_makes_a_materialized_pipe_and_its_target_or_neither(gateway
     again = gateway.request("POST", f"/v0/pipes?name={pipe}&force=true", text)
     assert again.status == 200, again.text
     assert again.json["type"] == "materialized"
+
+
+@pytest.mark.parametrize(
+    ("altered", "schema", "says"),
+    [
+        ("trigger", "k String, n Nullable(UInt32)", "'n' is Nullable(UInt32) in the node and UInt32 there"),
+        ("trigger", "k String, n UInt32, more String DEFAULT 'x'", "'more' (String) is not a column of it"),
+        ("target", "k String, n UInt32, extra UInt8", "'extra' (UInt8) is not in the node"),
+    ],
+)
+def test_an_alter_that_a_view_could_not_go_on_with_is_refused_with_its_name(gateway, altered, schema, says):
+    by_k = {"engine": "MergeTree", "engine_sorting_key": "k"}
+    names = {each: gateway.create_datasource("k String, n UInt32", **by_k) for each in ("trigger", "target")}
+    pipe = make_pipe(gateway, ("agg", f"SELECT * FROM {names['trigger']}"))
+    assert link(gateway, pipe, names["target"]).status == 200
+    path = f"/v0/datasources/{names[altered]}/alter"
+
+    refused = [gateway.post(path, schema=schema, **dry) for dry in ({}, {"dry": "true"})]
+
+    for answer in refused:
+        assert answer.status == 409, answer.text
+        assert pipe in answer.error, answer.error
+        assert says in answer.error, answer.error
+    assert gateway.post_events(names["trigger"], b'{"k": "a", "n": 1}', wait="true").status == 200
+    assert gateway.count(names["target"]) == 1
+    gateway.request("DELETE", f"/v0/pipes/{pipe}/nodes/agg/materialization")
+    assert gateway.post(path, schema=schema).status == 200
+
+
+def test_a_column_that_is_new_in_the_target_first_comes_through_a_view_of_everything(gateway):
+    name, target = gateway.create_datasource("k String"), gateway.create_datasource("k String")
+    pipe = make_pipe(gateway, ("agg", f"SELECT * FROM {name}"))
+    assert link(gateway, pipe, target).status == 200
+    plain = gateway.create_datasource("k String")
+    named = make_pipe(gateway, ("agg", f"SELECT k FROM {name}"))
+    assert link(gateway, named, plain).status == 200
+
+    altered = [
+        gateway.post(f"/v0/datasources/{each}/alter", schema="k String, n UInt32 DEFAULT 7") for each in (target, name)
+    ]
+
+    assert [answer.status for answer in altered] == [200, 200], [answer.text for answer in altered]
+    assert gateway.post_events(name, b'{"k": "a", "n": 1}', wait="true").status == 200
+    assert gateway.sql(f"SELECT k, n FROM {target}") == [{"k": "a", "n": 1}]
+    assert gateway.sql(f"SELECT * FROM {plain}") == [{"k": "a"}]
