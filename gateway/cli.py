@@ -72,7 +72,11 @@ _WORKSPACE_ACTIONS: Final = (
     ("ls", "List the workspaces with their limits.", ()),
     ("create", "Make a workspace, and show its admin token.", ("NAME", "LIMIT=N")),
     ("drop", "Drop a workspace with all that is in it, for good: its name, twice.", ("NAME", "NAME-AGAIN")),
-    ("limit", "Set limits of a workspace; `LIMIT=` for none of its own. What is there stays.", ("NAME", "LIMIT=N")),
+    (
+        "limit",
+        "Set limits of a workspace, or of one token of it: `LIMIT@TOKEN=N`; `LIMIT=` for none of its own.",
+        ("NAME", "LIMIT=N"),
+    ),
 )
 
 

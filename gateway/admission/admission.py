@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Final, NamedTuple, Protocol
 
 from gateway.admission.buckets import Buckets
-from gateway.admission.limits import Limit, key_of, of_kind
+from gateway.admission.limits import UNITS, Limit, key_of, of_kind
 from gateway.core.clock import Clock
 from gateway.core.errors import RateLimited
 from gateway.telemetry import tally
@@ -169,7 +169,8 @@ class Admission:
             limits: by name, see `limits`.
             room: the buckets, perhaps shared with other processes.
             clock: for `now`.
-            overrides: workspace id → limits of its own, which go before the others of that name.
+            overrides: workspace id → limits of its own, which go before the others of that name; those of one token
+                have `@` and its id behind it, or the name of one that is not stored.
             moment: another object as soon as those may have changed.
             queries_max: of a workspace at once in this process; 0: no limit.
         """
@@ -217,7 +218,11 @@ class Admission:
     def _made(
         self, workspace_id: str, token_id: str, token_name: str, own: float | None, kind: str, resource_id: str
     ) -> Ticket:
-        limits: dict[str, float] = {**self._limits, **self._overrides(workspace_id)}
+        overrides = self._overrides(workspace_id)
+        limits: dict[str, float] = {**self._limits, **overrides}
+        for unit in UNITS:  # of this token alone
+            if (alone := overrides.get(f"token.{unit}@{token_id or token_name}")) is not None:
+                limits[f"token.{unit}"] = alone
         if own is not None:
             limits["token.requests"] = min(own, limits.get("token.requests") or own)
         ids = {"workspace": workspace_id, "token": token_id or f"named {token_name}"}

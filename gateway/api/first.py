@@ -20,6 +20,7 @@ def first_routes(events: EventsApi, ops: OpsApi, events_body_bytes_max: int) -> 
             events_body_bytes_max,
             jwt=True,
             foreign_is_404=True,
+            form=False,
         ),
         Route("GET", "/v0/events", events.verify, Access.VALID, _SMALL, jwt=True, foreign_is_404=True),
         Route("GET", "/health", ops.health, Access.PUBLIC, _SMALL),

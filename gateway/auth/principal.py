@@ -41,6 +41,11 @@ class Principal:
         """What requests are counted under for `requests_per_second`: tokens of a workspace with the same name share."""
         return self.workspace_id, self.token_name
 
+    @property
+    def limited_as(self) -> str:
+        """What limits of this token alone are kept under: the id of a stored token, the name of a JWT."""
+        return self.token_id or self.token_name
+
     def allows(self, action: Action, *resources: str) -> bool:
         """Tell whether the token grants `action` for a resource; see `Scopes.allows`."""
         return self.scopes.allows(action, *resources)

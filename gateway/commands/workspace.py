@@ -13,7 +13,7 @@ from gateway.admission import NAMES as RATES
 from gateway.admission import read_number
 from gateway.auth.token import mint
 from gateway.bootstrap.basis import database_url
-from gateway.catalog import BuiltinToken, CatalogStore, Workspace
+from gateway.catalog import BuiltinToken, CatalogStore, Token, Workspace
 from gateway.catalog.quotas import QUOTAS
 from gateway.commands import EXIT_FAILED, complain, say
 from gateway.config import ConfigurationError, Settings, load, with_secret
@@ -23,6 +23,8 @@ from gateway.query.service import OWN_LIMITS
 
 # Quotas, limits of queries, and rate limits.
 _LIMITS: Final = (*QUOTAS, *OWN_LIMITS, *RATES)
+# Those that may be one token's, as `query.rows_read@dashboard=1000`.
+_OF_TOKEN: Final = (*OWN_LIMITS, *(name for name in RATES if name.startswith("token.")))
 
 
 def run(options: Mapping[str, Any]) -> int:
@@ -61,13 +63,13 @@ async def _list(store: CatalogStore) -> None:
         made = datetime.fromtimestamp(each.created_at, UTC).strftime("%Y-%m-%d %H:%M")
         count = len(await store.list_datasources(each.id))
         say(f"{each.name}\n  {each.id}, since {made}, database {each.database}, data sources: {count}\n")
-        say(f"  limits: {_shown(each)}\n")
+        say(f"  limits: {_shown(each, await store.list_tokens(each.id))}\n")
 
 
 async def _create(store: CatalogStore, settings: Settings, name: str, limits: Mapping[str, int | None]) -> None:
     async with store.change() as change:
         made = await change.create_workspace(name)
-        await change.limit_workspace(made.id, limits)
+        await change.limit_workspace(made.id, _by_id(limits, await change.tokens_of(made.id)))
         token = next(each for each in await change.tokens_of(made.id) if each.builtin is BuiltinToken.WORKSPACE_ADMIN)
     say(f"{made.name}\n  {made.id}\n  {mint(settings.secret.encode(), made.id, token.id)}\n")
 
@@ -84,8 +86,9 @@ async def _drop(store: CatalogStore, which: str, confirmation: str) -> None:
 async def _limit(store: CatalogStore, which: str, limits: Mapping[str, int | None]) -> None:
     found = await _found(store, which)
     async with store.change() as change:
-        limited = await change.limit_workspace(found.id, limits)
-    say(f"{limited.name}\n  limits: {_shown(limited)}\n")
+        tokens = await change.tokens_of(found.id)
+        limited = await change.limit_workspace(found.id, _by_id(limits, tokens))
+    say(f"{limited.name}\n  limits: {_shown(limited, tokens)}\n")
 
 
 async def _found(store: CatalogStore, which: str) -> Workspace:
@@ -96,7 +99,7 @@ async def _found(store: CatalogStore, which: str) -> Workspace:
 
 
 def _limits(texts: Sequence[str]) -> dict[str, int | None]:
-    """Return limits as a person writes them, `name=number`, or `name=` for none of its own.
+    """Return limits as a person writes them, `name=number`, or `name=` for none of its own; or `name@token=…`.
 
     Raises:
         ConfigurationError: one is none.
@@ -104,12 +107,16 @@ def _limits(texts: Sequence[str]) -> dict[str, int | None]:
     found: dict[str, int | None] = {}
     problems = []
     for text in texts:
-        name, equals, number = text.partition("=")
+        written, equals, number = text.rpartition("=")
+        name, at, token = written.partition("@")
         if not equals or name not in _LIMITS:
             problems.append(f"{text}: write it as LIMIT=N, where LIMIT is one of {', '.join(_LIMITS)}")
             continue
+        if at and (name not in _OF_TOKEN or not token):
+            problems.append(f"{text}: write it as LIMIT@TOKEN=N, where LIMIT is one of {', '.join(_OF_TOKEN)}")
+            continue
         try:
-            found[name] = read_number(name, number) if number else None
+            found[written] = read_number(name, number) if number else None
         except ValueError as error:
             problems.append(f'{name}: "{number}" {error}')
     if problems:
@@ -117,5 +124,20 @@ def _limits(texts: Sequence[str]) -> dict[str, int | None]:
     return found
 
 
-def _shown(workspace: Workspace) -> str:
-    return " ".join(f"{name}={value}" for name, value in sorted(workspace.limits.items())) or "none of its own"
+def _by_id(limits: Mapping[str, int | None], tokens: Sequence[Token]) -> dict[str, int | None]:
+    """Return `limits` with the ids of tokens for their names; a name that no token has is that of JWTs."""
+    ids = {token.name: token.id for token in tokens}
+    found = {}
+    for written, number in limits.items():
+        name, at, token = written.partition("@")
+        found[f"{name}{at}{ids.get(token, token)}"] = number
+    return found
+
+
+def _shown(workspace: Workspace, tokens: Sequence[Token]) -> str:
+    names = {token.id: token.name for token in tokens}
+    shown = []
+    for key, value in sorted(workspace.limits.items()):
+        name, at, token = key.partition("@")
+        shown.append(f"{name}{at}{names.get(token, token)}={value}")
+    return " ".join(shown) or "none of its own"

@@ -139,7 +139,7 @@ class Settings:
     admin_token: str = _text(
         "Tokens and metadata",
         "",
-        "Fixes the workspace admin token, for scripts.",
+        "Fixes the workspace admin token, for scripts; it is the key of JWTs too, so at least 32 random characters.",
         secret=True,
         default_text="made once",
     )

@@ -229,7 +229,7 @@ class ReadControl:
     async def _answer(self, ask: Ask, prepared: Prepared, workspace: Workspace) -> Answer:
         await self._sources.prepare(workspace, prepared.services)
         wanted = Wanted(ask.format, ask.output, prepared.threads, prepared.settings)
-        limits = self._limits.of(workspace.limits)
+        limits = self._limits.of(workspace.limits, ask.who.limited_as)
         if not prepared.keep_seconds:
             return await self._queries.run(prepared.fenced, wanted, limits, ask.query_id)
         fenced = prepared.fenced
@@ -249,7 +249,8 @@ class ReadControl:
         await self._sources.prepare(workspace, prepared.services)
         fenced = prepared.fenced
         plan = replace(fenced, sql=f"EXPLAIN {fenced.sql}", format="JSONCompact")
-        answer = await self._queries.run(plan, Wanted("", {}), self._limits.of(workspace.limits), ask.query_id)
+        limits = self._limits.of(workspace.limits, ask.who.limited_as)
+        answer = await self._queries.run(plan, Wanted("", {}), limits, ask.query_id)
         async with answer:
             lines = orjson.loads(b"".join([chunk async for chunk in answer.chunks()]))["data"]
         return {

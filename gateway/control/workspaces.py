@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
+from gateway.admission import NAMES as RATES
 from gateway.auth.principal import Principal
 from gateway.auth.scopes import Action
 from gateway.auth.service import Authenticator
@@ -139,7 +140,7 @@ class WorkspaceControl:
             "is_forward": True,
             "is_branch": False,
             "limits": {},
-            "rate_limits": {},
+            "rate_limits": _rate_limits(workspace),
         }
 
     async def of_user(self, principal: Principal) -> dict[str, Any]:
@@ -200,7 +201,7 @@ class WorkspaceControl:
             "scope": "user",
             "created_at": datetime.fromtimestamp(workspace.created_at, UTC).strftime("%Y-%m-%dT%H:%M:%S"),
             "organization": self._organization(),
-            "rate_limits": {},
+            "rate_limits": _rate_limits(workspace),
         }
 
     def _token(self, principal: Principal, workspace: Workspace) -> str:
@@ -222,6 +223,11 @@ class WorkspaceControl:
     def _organization(self) -> dict[str, Any]:
         # The same at each start and in each process, without a place to keep it.
         return {"id": str(uuid5(NAMESPACE_URL, f"organization:{self._user_id()}")), "name": REGION, "domain": None}
+
+
+def _rate_limits(workspace: Workspace) -> dict[str, int]:
+    """Return what a second lets in of a workspace that has limits of its own; those of single tokens are left out."""
+    return {name: workspace.limits[name] for name in RATES if name in workspace.limits}
 
 
 def _check_account(principal: Principal, doing: str) -> None:

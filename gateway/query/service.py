@@ -83,16 +83,23 @@ class QueryLimits:
     rows_read_max: int = 0
     """0: no limit."""
 
-    def of(self, own: Mapping[str, int]) -> "QueryLimits":
-        """Return these limits, and before them those a workspace has of its own; of `OWN_LIMITS`."""
+    def of(self, own: Mapping[str, int], token: str = "") -> "QueryLimits":
+        """Return these limits; before them go those a workspace has of its own, and before those its token's.
+
+        `own` has names of `OWN_LIMITS`, with `@` and `token` behind those that are for that token alone.
+        """
         if not own:
             return self
+
+        def found(name: str) -> int:
+            return own.get(f"{name}@{token}", 0) or own.get(name, 0)
+
         return QueryLimits(
-            own.get("query.milliseconds", 0) / 1000 or self.seconds_max,
-            own.get("query.memory_bytes", 0) or self.memory_bytes_max,
-            own.get("query.threads", 0) or self.threads_max,
-            own.get("query.result_bytes", 0) or self.result_bytes_max,
-            own.get("query.rows_read", 0) or self.rows_read_max,
+            found("query.milliseconds") / 1000 or self.seconds_max,
+            found("query.memory_bytes") or self.memory_bytes_max,
+            found("query.threads") or self.threads_max,
+            found("query.result_bytes") or self.result_bytes_max,
+            found("query.rows_read") or self.rows_read_max,
         )
 
 

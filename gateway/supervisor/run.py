@@ -24,6 +24,13 @@ _logger = get_logger(__name__)
 _STOP_SPARE_SECONDS: Final = 5.0
 _ENGINE_STOP_SECONDS: Final = 25.0
 
+# What HS256 asks of a key (RFC 7518, 3.2), in characters.
+_KEY_CHARS_MIN: Final = 32
+_SHORT_KEY: Final = (
+    "The setting admin_token is the key of JWTs, and whoever has a JWT can try keys at his own pace: "
+    f"use at least {_KEY_CHARS_MIN} random characters"
+)
+
 
 async def supervise(settings: Settings, say: Callable[[str], object]) -> int:
     """Serve with `settings` until a signal; return the exit code. `say` shows a person what runs, and where.
@@ -38,6 +45,8 @@ async def supervise(settings: Settings, say: Callable[[str], object]) -> int:
     with claim_port(settings.host, settings.port) as held, os.fdopen(lock):
         settings = with_secret(replace(settings, port=held.getsockname()[1]))
         _start_metrics(settings)
+        if 0 < len(settings.admin_token) < _KEY_CHARS_MIN:
+            _logger.warning("admin_token.short", reason=f"{_SHORT_KEY}, it has {len(settings.admin_token)}")
         supervisor = Supervisor(
             _roles(settings, lambda: supervisor.port("engine")),
             clock=clock,

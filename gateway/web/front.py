@@ -23,6 +23,7 @@ from gateway.telemetry import metrics, tally
 from gateway.telemetry.logs import get_logger
 from gateway.web.errors import body_of, headers_of, refusal_body, status_of
 from gateway.web.express import SHORTCUT, Express
+from gateway.web.form_token import token_in_form
 from gateway.web.forwarded import Proxies
 from gateway.web.request import JSON, Request, accepts_gzip
 from gateway.web.target import Params, Target, parse_target
@@ -48,7 +49,7 @@ class Route:
     `path` may hold `{name}` for one segment, and `{name}.suffix`. `scope` is what the sender must be able to do at
     least; a handler that serves one resource checks that resource as well. JWTs get in only where `jwt` is set. `audit`
     is off where a method that is no GET only reads. Where `foreign_is_404` is set, that is the answer to a token of a
-    workspace which is not here.
+    workspace which is not here. `form` is off where a token is not looked for in the body.
     """
 
     method: str
@@ -60,6 +61,7 @@ class Route:
     jwt: bool = False
     audit: bool = True
     foreign_is_404: bool = False
+    form: bool = True
 
     @property
     def is_audited(self) -> bool:
@@ -190,7 +192,10 @@ class Front:
                 response = self._no_route(raw, methods)
             else:
                 name = route.name or route.path
-                principal = await self._identified(route, _token(raw, target))
+                token = _token(raw, target)
+                if token is None:
+                    token = await token_in_form(raw) if route.form and route.method != "GET" else ""
+                principal = await self._identified(route, token)
                 if self._auditor is not None and principal is not None and route.is_audited:
                     note = self._auditor(principal, route.method, route.path, captures, request_id)
                 if principal is not None:
@@ -283,14 +288,14 @@ def _end(note: Note | None, request: Request | None, response: StreamResponse | 
     note.end(said.get, 500 if response is None else response.status, error, answer)
 
 
-def _token(raw: BaseRequest, target: Target) -> str:
-    """Return the token of a request, "" if it shows none: the header wins over the URL."""
+def _token(raw: BaseRequest, target: Target) -> str | None:
+    """Return the token of a request, None if neither header nor URL has one: the header wins over the URL."""
     header = raw.headers.get("Authorization")
     if header is not None:
         scheme, _, value = header.partition(" ")
         if scheme.lower() == "bearer":
             return value.strip()
-    return target.params.get("token")
+    return target.params.get("token") if target.params.has("token") else None
 
 
 def _compress(raw: BaseRequest, response: StreamResponse) -> None:

@@ -69,7 +69,8 @@ def children(process):
 
 
 def test_what_dies_comes_back_and_a_stop_is_clean(tmp_path):
-    with sluice(tmp_path, "serve", "--workers", "2", until=r"answers at (http://\S+)") as (process, match):
+    short = {"SLUICE_ADMIN_TOKEN": "hunter2"}
+    with sluice(tmp_path, "serve", "--workers", "2", until=r"answers at (http://\S+)", **short) as (process, match):
         url = match[1]
         until(lambda: "jobs-0" in children(process))  # nobody waits for it before the gateway says that it answers
         before = children(process)
@@ -87,7 +88,10 @@ def test_what_dies_comes_back_and_a_stop_is_clean(tmp_path):
 
         process.send_signal(signal.SIGTERM)
         assert process.wait(SECONDS_MAX) == 0
-    assert "password" not in (tmp_path / "stderr").read_text()
+    said = (tmp_path / "stderr").read_text()
+    assert "password" not in said
+    assert "use at least 32 random characters, it has 7" in said
+    assert "hunter2" not in said
 
 
 def test_each_role_runs_alone(tmp_path):

@@ -80,6 +80,34 @@ def test_rates_of_a_workspace_are_set_beside_a_running_gateway(gateway, command)
     until(lambda: gateway.get("/v0/datasources", token=token).status, lambda status: status == 429)
 
 
+def test_one_token_has_limits_of_its_own_and_keeps_them_under_another_name(gateway, command):
+    name = gateway.new_name("tenant")
+    admin = command("create", name)[1].split()[-1]
+    made = gateway.post("/v0/tokens", token=admin, name="dash=board", scope="ADMIN").json
+    query = "SELECT count() FROM numbers(20000) FORMAT CSV"
+
+    def asked(token: str) -> int:
+        return gateway.get("/v0/sql", token=token, q=query).status
+
+    said = command("limit", name, "query.rows_read@dash=board=10000", "query.rows_read=15000", "token.requests@other=5")
+    assert said == (
+        0,
+        f"{name}\n  limits: query.rows_read=15000 query.rows_read@dash=board=10000 token.requests@other=5\n",
+    )
+    assert until(lambda: asked(admin), lambda status: status == 400) == 400
+    command("limit", name, "query.rows_read=")
+    assert until(lambda: asked(admin), lambda status: status == 200) == 200
+    assert gateway.request("PUT", f"/v0/tokens/{made['id']}?name=renamed", token=admin).status == 200
+    assert asked(made["token"]) == 400
+    assert "query.rows_read@renamed=10000" in command("ls")[1]
+
+    command("limit", name, "query.rows_read@renamed=", "token.requests@renamed=1", "workspace.requests=1000")
+    until(lambda: asked(made["token"]), lambda status: status == 429)
+    assert asked(admin) == 200
+    shown = gateway.get("/v0/workspace", token=admin).json
+    assert shown["rate_limits"] == {"workspace.requests": 1000}
+
+
 def test_a_dropped_workspace_is_gone_from_a_running_gateway(gateway, command):
     name = gateway.new_name("tenant")
     token = command("create", name)[1].split()[-1]
@@ -108,6 +136,11 @@ def test_a_dropped_workspace_is_gone_from_a_running_gateway(gateway, command):
         (("limit", "nobody", "tokens_max=-1", "pipes_max=x"), 2, 'pipes_max: "x" is not a whole number'),
         (("limit", "nobody", "tokens_max"), 2, "write it as LIMIT=N"),
         (("limit", "nobody", "token.bytes=x"), 2, 'token.bytes: "x" is not a size'),
+        (
+            ("limit", "nobody", "tokens_max@x=1", "token.bytes@=1"),
+            2,
+            "write it as LIMIT@TOKEN=N, where LIMIT is one of",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said(command, arguments, code, complaint):
