@@ -51,6 +51,13 @@ class CopiesApi:
         )
         return json_response({**self._node(pipe, node), "job": self._job(request, job)})
 
+    async def run_query(self, request: Request) -> StreamResponse:
+        """Append the rows of a query to the data source `copy_to`."""
+        found = await asked(request)
+        job = await self._control.copy_query(request.who, found.sql, found.text("copy_to"), request.id)
+        shown = self._job(request, job)
+        return json_response({**shown, "job": shown})
+
     async def pause(self, request: Request) -> StreamResponse:
         """Have the schedule wait."""
         made = await self._control.pause(request.who, request.captures["name"], is_paused=True)

@@ -19,6 +19,7 @@ from gateway.api.pipes import PipesApi
 from gateway.api.quarantine import QuarantineApi
 from gateway.api.sql import SqlApi
 from gateway.api.sql_tools import SqlToolsApi
+from gateway.api.tags import TagsApi
 from gateway.api.tokens import TokensApi
 from gateway.api.variables import VariablesApi
 from gateway.api.views import ViewsApi
@@ -47,6 +48,7 @@ class Apis:
     sql: SqlApi
     sql_tools: SqlToolsApi
     endpoints: EndpointsApi
+    tags: TagsApi
     tokens: TokensApi
     jobs: JobsApi
     variables: VariablesApi
@@ -106,6 +108,7 @@ def routes(apis: Apis) -> list[Route]:
         Route("GET", "/v0/jobs/{id}", jobs.detail, Access.VALID, _SMALL),
         Route("POST", "/v0/jobs/{id}/cancel", jobs.cancel, Access.VALID, _SMALL),
         Route("POST", "/v0/jobs/{id}/retry", jobs.retry, Access.VALID, _SMALL),
+        *_tags(apis.tags),
         *_workspaces(apis.workspaces),
         Route("GET", "/v0/regions", apis.workspaces.regions, Access.PUBLIC, _SMALL),
         Route("GET", "/v0/auth", apis.workspaces.auth, Access.ANYBODY, _SMALL),
@@ -162,6 +165,7 @@ def _copies(api: CopiesApi) -> list[Route]:
         Route("PUT", node, api.change, Action.PIPE_ALTER, _SMALL),
         Route("DELETE", node, api.remove, Action.PIPE_ALTER, _SMALL),
         Route("POST", one, api.run, Action.PIPE_READ, _SMALL),
+        Route("POST", "/v0/sql_copy", api.run_query, Action.PIPE_CREATE, _DOCUMENT),
         Route("POST", f"{one}/pause", api.pause, Action.PIPE_ALTER, _SMALL),
         Route("POST", f"{one}/resume", api.resume, Action.PIPE_ALTER, _SMALL),
         Route("POST", f"{one}/cancel", api.cancel, Action.PIPE_ALTER, _SMALL),
@@ -176,6 +180,19 @@ def _views(api: ViewsApi) -> list[Route]:
         Route("DELETE", f"{node}/materialization", api.unlink, Action.PIPE_ALTER, _SMALL),
         Route("GET", f"{node}/analysis", api.analyze, Action.PIPE_ALTER, _SMALL),
         Route("POST", f"{node}/population", api.populate, Action.PIPE_ALTER, _SMALL),
+    ]
+
+
+def _tags(api: TagsApi) -> list[Route]:
+    """Return the routes of tags and playgrounds."""
+    return [
+        Route("GET", "/v0/tags", api.list, Access.VALID, _SMALL),
+        Route("POST", "/v0/tags", api.create, Action.ADMIN, _SMALL),
+        Route("PUT", "/v0/tags/{name}", api.update, Action.ADMIN, _SMALL),
+        Route("DELETE", "/v0/tags/{name}", api.drop, Action.ADMIN, _SMALL),
+        Route("GET", "/v0/playgrounds", api.playgrounds, Access.VALID, _SMALL),
+        Route("POST", "/v0/playgrounds", api.no_playground, Access.VALID, _DOCUMENT),
+        Route("PUT", "/v0/playgrounds/{id}", api.no_playground, Access.VALID, _DOCUMENT),
     ]
 
 

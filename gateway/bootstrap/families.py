@@ -14,6 +14,7 @@ from gateway.api.quarantine import QuarantineApi
 from gateway.api.routes import Apis, routes
 from gateway.api.sql import SqlApi
 from gateway.api.sql_tools import SqlToolsApi
+from gateway.api.tags import TagsApi
 from gateway.api.tokens import TokensApi
 from gateway.api.variables import VariablesApi
 from gateway.api.views import ViewsApi
@@ -34,6 +35,7 @@ from gateway.control.pipes import PipeControl
 from gateway.control.quarantine import QuarantineControl
 from gateway.control.rows import RowControl
 from gateway.control.sql_tools import SqlTools
+from gateway.control.tags import TagControl
 from gateway.control.tokens import TokenControl
 from gateway.control.variables import VariableControl
 from gateway.control.view_objects import ViewObjects
@@ -82,6 +84,7 @@ async def families(basis: Basis, common: Common) -> list[Route]:
         sql=SqlApi(read.control, read.reads),
         sql_tools=SqlToolsApi(SqlTools(client)),
         endpoints=EndpointsApi(read.control, read.reads),
+        tags=TagsApi(TagControl(control, pipes, store)),
         tokens=TokensApi(TokenControl(catalog, store, authenticator, clock)),
         jobs=JobsApi(JobControl(jobs)),
         views=ViewsApi(pipes, viewing),

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from gateway.auth.principal import Principal
 from gateway.auth.scopes import Action
-from gateway.catalog import CatalogStore, Copy, Datasource, Node, Pipe, Snapshot
+from gateway.catalog import CatalogStore, Copy, Datasource, Node, Pipe, Snapshot, check_text
 from gateway.control.copy_checks import CopyChecks
 from gateway.control.pipe_checks import WantedCopy, node_of
 from gateway.control.pipe_secrets import check_keeps_secrets
@@ -30,6 +30,7 @@ MODES: Final = ("append", "replace")
 _NO_SCHEDULE: Final = frozenset({"", "none", ON_DEMAND})
 _SHOWN_CHARS_MAX: Final = 16 * 1024
 _RETRY_SECONDS: Final = 10
+_LOOSE: Final = "sql_copy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,28 @@ class CopyControl:
         )
         return found, node, job
 
+    async def copy_query(self, principal: Principal, sql: str, which: str, request_id: str) -> Job:
+        """Have the rows of a query, which is of no pipe, appended to the data source `which` by a worker, now.
+
+        Raises:
+            Forbidden: the principal may not make pipes, and through them read everything, or not append.
+            InvalidRequest: it is no query, or has other columns than the data source, which may not be there.
+            RateLimited: as many copies wait or run as may.
+            Unavailable: ClickHouse or the metadata database does not answer.
+        """
+        principal.require(Action.PIPE_CREATE)
+        await self._pipes.refresh()
+        snapshot, own_id = self._pipes.snapshot, new_uuid()
+        target = _target(snapshot, principal, which)
+        pipe, node = loose(principal.workspace_id, check_text("SQL", sql))
+        await asyncio.to_thread(check_keeps_secrets, snapshot, pipe, node)
+        await self._check_room(principal.workspace_id)
+        now = self._clock.now()
+        await self._checks.ready(pipe, node, target, {}, now, own_id, is_admin=principal.is_admin)
+        new = new_run(pipe, node, target, MODES[0], self._limits, own_id)
+        spec = {**new.spec, "sql": sql, "now": now, "is_admin": principal.is_admin}
+        return await self._jobs.create(replace(new, spec=spec, token_id=principal.token_id, request_id=request_id))
+
     async def cancel(self, principal: Principal, which: str) -> tuple[Pipe, Node, list[Job]]:
         """Cancel the runs of a copy that wait or are under way; return them as they are then.
 
@@ -242,6 +265,12 @@ class CopyControl:
         own = snapshot.workspaces[principal.workspace_id]
         if which and which not in (own.id, own.name):
             raise InvalidRequest("'target_workspace': a copy goes to a Data Source of its own workspace; leave it out")
+
+
+def loose(workspace_id: str, sql: str) -> tuple[Pipe, Node]:
+    """Return a query that is of no pipe, as a pipe of one node."""
+    node = Node("", _LOOSE, sql)
+    return Pipe("", workspace_id, _LOOSE, "", (node,), "", None, {}, 0, "", 0.0, 0.0), node
 
 
 def new_run(pipe: Pipe, node: Node, target: Datasource, mode: str, limits: CopyLimits, own_id: str) -> NewJob:

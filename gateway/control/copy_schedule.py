@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Final
 
 from gateway.catalog import Catalog
-from gateway.control.copies import CopyLimits, new_run
+from gateway.control.copies import KIND, CopyLimits, new_run
 from gateway.core.clock import Clock
 from gateway.core.errors import Unavailable
 from gateway.core.ids import new_uuid
 from gateway.jobs import NewJob
 from gateway.jobs.schedules import Due, ScheduleStore
+from gateway.telemetry import metrics
 from gateway.telemetry.logs import get_logger
 from gateway.telemetry.oplog import Operation, OpsLog
 
@@ -73,6 +74,7 @@ class CopyScheduler:
 
     def _skipped(self, due: Due, job: NewJob | None) -> None:
         _logger.warning("schedules.skipped", pipe=due.pipe_id)
+        metrics.jobs_skipped.labels(KIND).inc()
         if job is None:
             return
         self._ops.record(

@@ -21,7 +21,7 @@ from gateway.clickhouse.client import Client
 from gateway.clickhouse.errors import ServerError
 from gateway.clickhouse.holds import holds_of
 from gateway.clickhouse.reader import HttpReader
-from gateway.control.copies import CopyLimits
+from gateway.control.copies import CopyLimits, loose
 from gateway.control.copy_checks import CopyChecks, Ready
 from gateway.core.clock import Clock
 from gateway.core.errors import CustomAnswer, Timeout, Unavailable
@@ -187,6 +187,8 @@ class _Run:
 
     def _node(self) -> tuple[Pipe, Node]:
         job = self._context.job
+        if "sql" in job.spec:
+            return loose(job.workspace_id, str(job.spec["sql"]))
         pipe = self._tools.catalog.snapshot.pipes.get(job.pipe_id)
         node = pipe.node(str(job.spec["node"])) if pipe else None
         if pipe is None or node is None:

@@ -176,6 +176,9 @@ job_retries = Declared(
 jobs_lost = Declared(
     Counter, "sluice_jobs_lost_total", "Jobs another worker took, since this one could not say that it lives.", "kind"
 )
+jobs_skipped = Declared(
+    Counter, "sluice_jobs_skipped_total", "Runs on schedule left out, as the one before had not ended.", "kind"
+)
 restarts = Declared(Counter, "sluice_supervisor_restarts_total", "Processes that died and were started again.", "role")
 build_info = Declared(Gauge, "sluice_build_info", "Version that runs.", "version", multiprocess_mode="livemax")
 

@@ -1,5 +1,6 @@
 """Copy pipes: set, run, scheduled, paused, cancelled, on a real gateway. Source: pipes.md §6."""
 
+import re
 import time
 from threading import Event, Thread
 
@@ -8,6 +9,7 @@ from orjson import dumps
 
 from tests.support.copies import NODE, jobs_of, make_copy, make_due, run_copy, set_copy
 from tests.support.pipes import make_endpoint, make_pipe
+from tests.support.waiting import until
 
 SCHEMA = "n UInt64 `json:$.n`, s String `json:$.s`"
 ENDLESS = "SELECT number AS n, 'x' AS s FROM system.numbers WHERE number % 1000000007 = 1000000008"
@@ -211,6 +213,23 @@ def test_a_schedule_that_is_due_runs_once_with_its_time_in_job_timestamp(gateway
     assert len(jobs_of(gateway, pipe)) == 1
 
 
+def test_a_run_that_is_due_while_the_one_before_goes_on_is_left_out_and_counted(gateway, target):
+    pipe = make_copy(gateway, ENDLESS, target, schedule_cron="0 0 1 1 *")
+    job_id = gateway.post(f"/v0/pipes/{pipe}/copy").json["job"]["id"]
+    gateway.await_job(job_id, "working")
+    counted = re.compile(r'^sluice_jobs_skipped_total\{kind="copy"\} ([1-9]\d*)', re.MULTILINE)
+    before = counted.search(gateway.get("/metrics", token="").text)
+    make_due(gateway, pipe, 1_700_000_000.0)
+    told = f"SELECT error FROM tinybird.datasources_ops_log WHERE pipe_name = '{pipe}' AND event_type = 'copy'"
+    (row,) = until(lambda: gateway.sql(told))
+    assert row["error"] == "Skipped: the run before it has not ended"
+    after = counted.search(gateway.get("/metrics", token="").text)
+    assert int(after[1]) == (int(before[1]) if before else 0) + 1
+    assert [job["id"] for job in jobs_of(gateway, pipe)] == [job_id]
+    gateway.post(f"/v0/pipes/{pipe}/copy/cancel")
+    assert gateway.await_job(job_id)["status"] == "cancelled"
+
+
 def test_a_paused_schedule_waits_and_a_resumed_one_does_not_make_up_for_it(gateway, target):
     pipe = make_copy(gateway, "SELECT 1 AS n, '' AS s", target, schedule_cron="0 0 1 1 *")
     other = make_copy(gateway, "SELECT 1 AS n, '' AS s", target, schedule_cron="0 0 1 1 *")
@@ -407,6 +426,35 @@ def test_a_copy_is_pushed_as_json(gateway, target):
     assert again.json["copy_mode"] == "replace"
     wrong = gateway.post("/v0/pipes", dumps({"name": name, "nodes": [{**node, "copy_schedule": "x"}]}), force="true")
     assert "is not a valid cron expression" in wrong.error
+
+
+def test_the_rows_of_a_query_without_a_pipe_are_appended(gateway, target):
+    gateway.post_events(target, [{"n": 1, "s": "before"}], wait="true")
+
+    started = gateway.post(f"/v0/sql_copy?copy_to={target}", "SELECT number + 2 AS n, 'x' AS s FROM numbers(2)")
+
+    assert started.status == 200, started.text
+    job = gateway.await_job(started.json["job_id"])
+    assert (job["status"], job["kind"], started.json["job"]["id"]) == ("done", "copy", job["id"]), job
+    assert values(gateway, target) == [(1, "before"), (2, "x"), (3, "x")]
+    assert started.json["job_url"].endswith(job["id"])
+
+
+def test_a_query_that_cannot_be_copied_is_refused(gateway, target):
+    appends = gateway.make_token(f"DATASOURCES:APPEND:{gateway.datasource_id(target)}")
+    for query, where, token, status, says in (
+        ("INSERT INTO x SELECT 1", target, None, 400, "Only SELECT"),
+        ("SELECT 1 AS other", target, None, 400, "'other'"),
+        ("SELECT * FROM nobody", target, None, 400, "nobody"),
+        ("SELECT 1 AS n", "nobody", None, 400, "does not exist"),
+        ("SELECT 1 AS n, 'x' AS s", "", None, 400, "target_datasource"),
+        ("", target, None, 400, ""),
+        ("SELECT 1 AS n, 'x' AS s", target, appends, 403, ""),
+        ("SELECT * FROM file('/etc/passwd')", target, None, 400, "file"),
+    ):
+        refused = gateway.post("/v0/sql_copy", query, token=token, copy_to=where)
+        assert (refused.status, says in refused.error) == (status, True), refused.text
+    assert values(gateway, target) == []
 
 
 def test_no_rows_are_a_copy_too(gateway, target):

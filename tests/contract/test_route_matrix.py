@@ -130,6 +130,7 @@ ODD = {
     ("POST", "/v0/datasources/{name}"): {404},  # serves one name, `exchange`
     ("GET", "/v0/environments/{which}"): {404},
     ("GET", "/v1/environments/{which}"): {404},
+    ("DELETE", "/v0/tags/{name}"): {404},  # nothing has it
 }
 # Says what is in rows: not to who only appends, and not of some of them.
 NOT_ALL = {

@@ -316,3 +316,12 @@ def test_a_workspace_that_reads_about_itself_is_not_recorded(gateway):
     (row,) = until(lambda: gateway.sql(log))
     assert "numbers" in row["url"]
     assert gateway.sql(f"SELECT url FROM tinybird.pipe_stats_rt WHERE url LIKE '%{mark}%pipe_stats_rt'") == []
+
+
+@pytest.mark.parametrize("form", ["JSON", "TSV", "Parquet", "JSONEachRow"])
+def test_a_result_of_a_billion_rows_is_refused_and_the_engine_goes_on(gateway, form):
+    answer = gateway.get("/v0/sql", q=f"SELECT number, toString(number) AS s FROM numbers(1000000000) FORMAT {form}")
+
+    assert answer.status in (400, 408), answer.text[:300]
+    assert answer.error.startswith("[Error] Limit for result exceeded" if answer.status == 400 else "[Error] Timeout")
+    assert gateway.get("/v0/sql", q="SELECT 1 FORMAT CSV").text == "1\n"
