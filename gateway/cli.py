@@ -15,7 +15,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from gateway import __version__
-from gateway.commands import EXIT_FAILED, complain, say
+from gateway.commands import ADOPT_HELP, EXIT_FAILED, complain, say
 from gateway.config import (
     DEFAULTS,
     SPECS,
@@ -34,13 +34,11 @@ from gateway.config import (
 )
 from gateway.core.clock import SystemClock
 from gateway.core.parent import say_ready
-from gateway.core.process import hide, preload
+from gateway.core.process import EXIT_CONFIGURATION, hide, preload
 from gateway.telemetry import metrics
 from gateway.telemetry.logs import LoggingOptions, configure, get_logger
 
 _logger = get_logger(__name__)
-
-_EXIT_CONFIGURATION: Final = 2
 
 # A shorter one is not looked for in the log: it would be found inside of words.
 _SECRET_CHARACTERS_MIN: Final = 6
@@ -59,6 +57,7 @@ examples:
   sluice worker --clickhouse-url http://…               one more process that does imports and other jobs
   SLUICE_CONFIG=/etc/sluice.toml sluice check-config    what would be used, and from where
   sluice log verify ./sluice-data                       can everything in the log be read?
+  sluice log adopt /mnt/lost-node                       land what a lost node still owes
 
 exit codes: 0 done; 1 it failed; 2 the settings or the command are wrong"""
 
@@ -66,6 +65,7 @@ _CLICKHOUSE_SETTINGS: Final = ("clickhouse_url", "clickhouse_user", "clickhouse_
 _ENGINE_SETTINGS: Final = ("data_dir", *_CLICKHOUSE_SETTINGS, "log_level", "log_format")
 _HEALTH_SETTINGS: Final = ("host", "port", "tls_certificate")
 _CATALOG_SETTINGS: Final = ("data_dir", "database_url", "secret")
+_ADOPT_SETTINGS: Final = (*_CATALOG_SETTINGS, "clickhouse_url", "clickhouse_user", "clickhouse_password")
 
 # Name, what it does, its arguments.
 _WORKSPACE_ACTIONS: Final = (
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(options)
     except ConfigurationError as error:
         complain("the settings are wrong:\n" + "\n".join(f"  {problem}" for problem in error.problems))
-        return _EXIT_CONFIGURATION
+        return EXIT_CONFIGURATION
     except BrokenPipeError:  # whoever read our output has seen enough
         sys.stderr.close()
         return EXIT_FAILED
@@ -104,15 +104,15 @@ def _serve(options: Mapping[str, str]) -> int:
 
 def _serve_all(settings: Settings) -> int:
     """Be the supervisor."""
-    from gateway.supervisor import DirectoryTaken, PortTaken  # noqa: PLC0415
+    from gateway.supervisor import DirectoryTaken, NodeRefused, PortTaken  # noqa: PLC0415
     from gateway.supervisor.run import supervise  # noqa: PLC0415
 
     _configure_logs(settings, role="supervisor")
     try:
         return asyncio.run(supervise(settings, say))
-    except (DirectoryTaken, PortTaken, OSError) as error:
+    except (DirectoryTaken, NodeRefused, PortTaken, OSError) as error:
         complain(str(error))
-        return EXIT_FAILED
+        return EXIT_CONFIGURATION if isinstance(error, NodeRefused) else EXIT_FAILED
 
 
 def _serve_alone(settings: Settings) -> int:
@@ -120,7 +120,8 @@ def _serve_alone(settings: Settings) -> int:
     from gateway.supervisor import DirectoryTaken, PortTaken, claim_directory, claim_port  # noqa: PLC0415
 
     try:
-        asyncio.run(claim_directory(settings.data_dir, SystemClock(), settings.drain_seconds_max))
+        left_over_seconds_max = settings.shutdown_delay_seconds + settings.drain_seconds_max
+        asyncio.run(claim_directory(settings.data_dir, SystemClock(), left_over_seconds_max))
         with claim_port(settings.host, settings.port) as held:
             settings = with_secret(replace(settings, port=held.getsockname()[1]))
             return _run_worker(settings, WorkerIdentity(clickhouse_url=clickhouse_address(settings)))
@@ -303,29 +304,30 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_log(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    log = commands.add_parser("log", help="Look into the write-ahead log; changes nothing.", allow_abbrev=False)
+    log = commands.add_parser("log", help="Look into write-ahead logs; adopt those of a lost node.", allow_abbrev=False)
     actions = log.add_subparsers(required=True, metavar="ACTION")
-    for name, run, text in (
-        ("inspect", _log_inspect, "List segments and frames."),
-        ("verify", _log_verify, "Read everything; exit code 1 if something is damaged."),
+    for name, text in (
+        ("inspect", "List segments and frames; changes nothing."),
+        ("verify", "Read everything, change nothing; exit code 1 if something is damaged."),
+        ("adopt", "Put into ClickHouse, each row once, what a lost node still owes."),
     ):
-        action = actions.add_parser(name, help=text, description=text, allow_abbrev=False)
-        action.add_argument("directory", metavar="DIR", help="a data directory, or the log of one worker")
-        action.set_defaults(run=run)
+        action = _add(actions, name, _log, text, _ADOPT_SETTINGS if name == "adopt" else ())
+        action.usage = f"sluice log {name} [options] DIR"
+        action.add_argument("directory", metavar="DIR", help="a data directory, its `log`, or the log of one worker")
+        action.set_defaults(action=name)
+        if name == "adopt":
+            action.description = ADOPT_HELP
 
 
-def _log_inspect(options: Mapping[str, str]) -> int:
-    """Print what is in each log."""
+def _log(options: Mapping[str, str]) -> int:
+    if options["action"] == "adopt":
+        from gateway.commands.adopt import run  # noqa: PLC0415
+
+        configure(LoggingOptions(level="error"))
+        return run(options)
     from gateway.commands.log import log_report  # noqa: PLC0415
 
-    return log_report(Path(options["directory"]), with_segments=True)
-
-
-def _log_verify(options: Mapping[str, str]) -> int:
-    """Print whether each log can be read whole."""
-    from gateway.commands.log import log_report  # noqa: PLC0415
-
-    return log_report(Path(options["directory"]), with_segments=False)
+    return log_report(Path(options["directory"]), with_segments=options["action"] == "inspect")
 
 
 def _add_workspace(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

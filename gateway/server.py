@@ -1,26 +1,28 @@
 """Server: the life of one worker process.
 
     start   catalog, log (what it owes is taken up), flush, HTTP
-    stop    HTTP stops listening, requests in flight end, batches go out until the deadline, the log closes
+    stop    /ready says no for a while, so that balancers look elsewhere; HTTP stops listening, requests in flight end,
+            batches go out until the deadline, the log closes
 
 What is still in the log when it closes is sent by the next start. A second signal stops at once, for the same reason.
 """
 
 import asyncio
 import gc
-import shutil
 from collections import Counter
 from typing import Final
 
 import pyarrow as pa
 import uvloop
 
-from gateway.bootstrap.worker import Lane, Worker, build, label
-from gateway.config import Settings, WorkerIdentity, certificate_of
+from gateway.bootstrap.lane import Lane, label
+from gateway.bootstrap.worker import Worker, build
+from gateway.catalog.presence import NotAlone, Presence
+from gateway.config import Settings, WorkerIdentity, certificate_of, place_of
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.memory import keep_freed
 from gateway.core.parent import say_ready
-from gateway.core.process import Stopping, keep_to_one_cpu
+from gateway.core.process import EXIT_CONFIGURATION, Stopping, keep_to_one_cpu
 from gateway.telemetry import metrics
 from gateway.telemetry.logs import get_logger
 from gateway.web.listen import bind, http_server
@@ -30,6 +32,8 @@ _logger = get_logger(__name__)
 
 _GAUGES_SECONDS: Final = 0.5
 _ORPHAN_SECONDS: Final = 1.0
+# For the first request of a connection that was made in the moment we stopped listening.
+_FIRST_REQUEST_SECONDS: Final = 0.5
 _CERTIFICATE_SECONDS: Final = 5.0
 
 
@@ -40,17 +44,27 @@ def run_worker(settings: Settings, identity: WorkerIdentity) -> int:
         keep_to_one_cpu(identity.index)
     pa.set_memory_pool(pa.system_memory_pool())  # see `keep_freed`
     pa.array([1])
-    return uvloop.run(_serve(settings, identity, SystemClock()))
+    try:
+        return uvloop.run(_serve(settings, identity, SystemClock()))
+    except NotAlone as error:
+        _logger.error("node.refused", reason=str(error))  # noqa: TRY400  it says all there is
+        return EXIT_CONFIGURATION
 
 
 async def _serve(settings: Settings, identity: WorkerIdentity, clock: Clock) -> int:
+    presence = None
+    if not identity.exit_when_stdin_closes:  # else the supervisor has said it
+        place = place_of(settings.data_dir)
+        presence = await Presence.enter(settings.database_url, place, settings.secret, clock)
     worker = await build(settings, identity, clock)
     _report_recovery(worker, identity)
     stopping = Stopping(has_parent=identity.exit_when_stdin_closes)
     async with asyncio.TaskGroup() as group:
         background = [group.create_task(worker.catalog.run()), group.create_task(_gauges(worker, clock))]
         background.append(group.create_task(worker.oplog.run()))
-        flushing = [group.create_task(_flush(lane)) for lane in (worker.lane, *worker.adopted)]
+        if presence is not None:
+            background.append(group.create_task(presence.run()))
+        flushing = [group.create_task(lane.run()) for lane in (worker.lane, *worker.adopted)]
         adopting = [group.create_task(_dissolve(lane, clock)) for lane in worker.adopted]
         server = http_server(worker.front, worker.front.express)
         certificate = certificate_of(settings)
@@ -68,11 +82,17 @@ async def _serve(settings: Settings, identity: WorkerIdentity, clock: Clock) -> 
         _logger.info("worker.ready", host=settings.host, port=port)
         background.append(group.create_task(_complete(worker)))
         await stopping.wait()
+        worker.front.leave()
+        if not stopping.is_orphan and settings.shutdown_delay_seconds:
+            _logger.info("worker.leaving", seconds=settings.shutdown_delay_seconds)
+            await clock.sleep(settings.shutdown_delay_seconds)
+        await clock.sleep(0)  # who came meanwhile is let in
         listening.close()
         # Without a parent there may be no engine either, and whoever starts next waits for our log: it holds.
         seconds = _ORPHAN_SECONDS if stopping.is_orphan else settings.drain_seconds_max
         _logger.info("worker.draining", pending_rows=sum(worker.lane.buffer.pending_rows.values()), seconds=seconds)
         deadline = clock.monotonic() + seconds
+        await server.first_requests(clock, min(_FIRST_REQUEST_SECONDS, seconds / 2))
         server.pre_shutdown()
         await server.shutdown(timeout=seconds / 2)
         await _drain(worker, clock, deadline)
@@ -85,6 +105,8 @@ async def _serve(settings: Settings, identity: WorkerIdentity, clock: Clock) -> 
     await worker.client.aclose()
     await worker.reader.aclose()
     await worker.store.aclose()
+    if presence is not None:
+        await presence.aclose()
     left = sum(worker.lane.buffer.pending_rows.values())
     _logger.info("worker.stopped", pending_rows=left)
     return 0
@@ -109,22 +131,18 @@ async def _renew(certificate: Certificate, clock: Clock) -> None:
             _logger.info("certificate.renewed")
 
 
-async def _flush(lane: Lane) -> None:
-    async with asyncio.TaskGroup() as group:
-        spilling = group.create_task(lane.buffer.spill_forever())
-        await lane.flusher.run()
-        spilling.cancel()
-
-
 async def _dissolve(lane: Lane, clock: Clock) -> None:
     """Empty the log of a worker that is no more, and remove it."""
     _logger.info("log.adopted", directory=lane.directory.name, rows=sum(lane.buffer.pending_rows.values()))
     lane.buffer.drain()
     while not lane.buffer.is_empty:
         await clock.sleep(0.1)
-    await lane.buffer.aclose()
-    await asyncio.to_thread(shutil.rmtree, lane.directory, ignore_errors=True)
-    _logger.info("log.dissolved", directory=lane.directory.name)
+    try:
+        await lane.dissolve()
+    except OSError as error:  # the next start tries again
+        _logger.warning("log.not_removed", directory=lane.directory.name, reason=str(error))
+    else:
+        _logger.info("log.dissolved", directory=lane.directory.name)
 
 
 async def _drain(worker: Worker, clock: Clock, deadline: float) -> None:

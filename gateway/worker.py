@@ -12,10 +12,11 @@ from typing import Final
 import uvloop
 
 from gateway.bootstrap.jobs import JobWorker, build_jobs
+from gateway.catalog.presence import NotAlone, check_secret
 from gateway.config import Settings, WorkerIdentity, uploads_directory
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.parent import say_ready
-from gateway.core.process import Stopping
+from gateway.core.process import EXIT_CONFIGURATION, Stopping
 from gateway.telemetry.logs import get_logger
 from gateway.web.upload import sweep
 
@@ -28,10 +29,16 @@ _SWEEP_SECONDS: Final = 3600.0
 
 def run_job_worker(settings: Settings, identity: WorkerIdentity) -> int:
     """Do jobs until a signal, or until whoever started us goes away; return the exit code."""
-    return uvloop.run(_work(settings, identity, SystemClock()))
+    try:
+        return uvloop.run(_work(settings, identity, SystemClock()))
+    except NotAlone as error:
+        _logger.error("node.refused", reason=str(error))  # noqa: TRY400  it says all there is
+        return EXIT_CONFIGURATION
 
 
 async def _work(settings: Settings, identity: WorkerIdentity, clock: Clock) -> int:
+    if identity.role == "standalone":
+        await check_secret(settings.database_url, settings.secret)
     worker = await build_jobs(settings, identity, clock)
     try:
         await _run(worker, settings, identity, clock)

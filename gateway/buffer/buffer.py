@@ -33,7 +33,7 @@ from gateway.buffer.layout import Layout
 from gateway.buffer.options import BufferFull, BufferOptions
 from gateway.buffer.pressure import ITEM_BYTES, Room, Shares, next_to_spill, weight
 from gateway.buffer.records import Ack, Child, Data, Item, Poison, Record, Seal, Spill, Split, decode, encode
-from gateway.buffer.recovery import Recovered, Replay, split
+from gateway.buffer.recovery import Recovered, Replay, split, unknown
 from gateway.buffer.spill import LayoutDirectory, SpillDamaged, SpillDirectory
 from gateway.core.clock import Clock
 from gateway.core.errors import Unavailable
@@ -93,6 +93,7 @@ class Buffer:
 
         Raises:
             LogLocked: another process has it.
+            UnknownLayout: what the log means cannot be told; a part of the directory is missing.
         """
         log, recovery = Log.open(directory, log_options, clock)
         layouts = LayoutDirectory(directory / "layouts")
@@ -521,9 +522,8 @@ class Buffer:
         for _, batch in sorted(recovered.batches.items()):
             self._adopt_batch(batch)
         for key, items in recovered.loose.items():
-            layout = self._layouts.get(key)
+            layout = self._layouts.get(key) or unknown(key)
             for position, item in items:
-                assert layout is not None
                 self._put(layout, item, position, now)
                 self.memory_bytes += len(item.body) + ITEM_BYTES
         for parent, children in recovered.file_splits.items():

@@ -8,6 +8,7 @@ twice), and rows that no seal ever named.
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from gateway.buffer.batch import Batch, encode_batch, table
 from gateway.buffer.layout import Layout, LayoutStore
@@ -87,10 +88,12 @@ class Replay:
             self.result.batches[child.id] = child
 
     def _layout(self, key: int) -> Layout:
-        layout = self._layouts.get(key)
-        if layout is None:
-            raise UnknownLayout(f"{key:016x}")
-        return layout
+        return self._layouts.get(key) or unknown(key)
+
+
+def unknown(key: int) -> NoReturn:
+    """Raise `UnknownLayout` for a layout that the log names."""
+    raise UnknownLayout(f"{key:016x}")
 
 
 def split(parent: Batch, children: list[Child]) -> list[Batch]:

@@ -5,6 +5,18 @@ from typing import Final
 
 EXIT_FAILED: Final = 1
 
+ADOPT_HELP: Final = """\
+Put into ClickHouse, each row once, what a node that never comes back still owes: rows it answered for. Give it the
+settings of a node that runs (database, ClickHouse), and the lost node's data directory: moved here, or its volume
+mounted.
+
+  sluice log adopt --clickhouse-url … --database-url … /mnt/lost-node
+
+Other nodes may run meanwhile, the one that is lost must not: its directory is refused while it is in use, as is that of
+another installation. Logs are emptied in place and then removed. Killed in the middle, run it again: a batch that has
+landed is not stored twice, be it by the lost node. Exit code 1: something is left, and why is said.
+Files of imports that lie there are another matter: `sluice worker --data-dir DIR` does these jobs."""
+
 
 def say(text: str) -> None:
     """Show a person `text`."""

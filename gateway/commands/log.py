@@ -1,4 +1,4 @@
-"""Log: `sluice log`, which looks into the write-ahead log and changes nothing."""
+"""Log: `sluice log inspect` and `verify`, which look into the write-ahead log and change nothing."""
 
 from pathlib import Path
 
@@ -6,11 +6,19 @@ from gateway.commands import EXIT_FAILED, complain, say
 from gateway.wal import UnknownFormat, inspect
 
 
+def logs_in(directory: Path) -> list[Path]:
+    """Return the logs in `directory`: a data directory, its `log`, or the log of one worker; none if it is none."""
+    for place in (directory / "log", directory):
+        if found := sorted(path for path in place.glob("worker-*") if path.is_dir()):
+            return found
+    is_log = (directory / "lock").exists() and not (directory / "log").exists()
+    return [directory] if is_log or any(directory.glob("[0-9]*.log")) else []
+
+
 def log_report(directory: Path, *, with_segments: bool) -> int:
     """Print a report on the log in `directory`, or on all logs of a data directory; return the exit code."""
-    directories = sorted((directory / "log").glob("worker-*")) or [directory]
     status = 0
-    for log in directories:
+    for log in logs_in(directory) or [directory]:
         try:
             report = inspect(log)
         except (OSError, UnknownFormat) as error:

@@ -120,6 +120,12 @@ class Settings:
     drain_seconds_max: float = _duration(
         "Serving", "30s", "Longest that a stop waits for requests and batches; what is left stays in the log."
     )
+    shutdown_delay_seconds: float = _duration(
+        "Serving",
+        "0s",
+        "How long a stop goes on serving while `/ready` says 503, so that load balancers send requests elsewhere.",
+        most="10m",
+    )
     cors: bool = _switch("Serving", "Answer browsers of other origins (CORS).", default=True)
     tls_certificate: str = _text(
         "Serving",

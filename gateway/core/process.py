@@ -8,8 +8,12 @@ import sys
 from contextlib import suppress
 from importlib import import_module
 from importlib.abc import MetaPathFinder
+from typing import Final
 
 from gateway.core.parent import when_parent_is_gone
+
+EXIT_CONFIGURATION: Final = 2
+"""The exit code of who cannot start with these settings: to start it again would not help."""
 
 
 class Stopping:

@@ -1,6 +1,6 @@
 """Supervisor: one process that starts the others, starts them again, and stops them in order.
 
-    claims      what one run holds alone: the port and the data directory
+    claims      what one run holds alone: the port, the data directory, the place among nodes
     orders      what a child is told on its standard input
     child       one process that shall be running
     supervisor  Supervisor: tiers of children, start to stop
@@ -10,18 +10,20 @@ their standard input end, drain and exit.
 """
 
 from gateway.supervisor.child import Command, Timing
-from gateway.supervisor.claims import DirectoryTaken, PortTaken, claim_directory, claim_port
+from gateway.supervisor.claims import DirectoryTaken, NodeRefused, PortTaken, claim_directory, claim_place, claim_port
 from gateway.supervisor.orders import Orders
 from gateway.supervisor.supervisor import Role, Supervisor
 
 __all__ = [
     "Command",
     "DirectoryTaken",
+    "NodeRefused",
     "Orders",
     "PortTaken",
     "Role",
     "Supervisor",
     "Timing",
     "claim_directory",
+    "claim_place",
     "claim_port",
 ]

@@ -1,4 +1,4 @@
-"""Claims: what one run holds alone: its port and its data directory.
+"""Claims: what one run holds alone: its port, its data directory, and its place among the nodes that share a database.
 
 The port is held by a socket that is bound and does not listen. The workers' sockets join it (SO_REUSEPORT), so port 0
 is one number for all of them, and stays ours while workers come and go.
@@ -8,14 +8,18 @@ a supervisor that was killed leaves children that still drain, and the next run 
 beside them.
 """
 
+import asyncio
 import errno
 import fcntl
 import os
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
 from typing import Final
 
+from gateway.config import Settings, place_of
 from gateway.core.clock import Clock
 
 _RETRY_SECONDS: Final = 0.1
@@ -27,6 +31,10 @@ class PortTaken(Exception):
 
 class DirectoryTaken(Exception):
     """Another run uses the data directory; the message is for the operator."""
+
+
+class NodeRefused(Exception):
+    """Nodes that run do not go with this one; the message is for the operator."""
 
 
 def claim_port(host: str, port: int) -> socket.socket:
@@ -92,6 +100,31 @@ async def claim_directory(data_dir: Path, clock: Clock, wait_seconds_max: float)
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return descriptor
+
+
+@asynccontextmanager
+async def claim_place(settings: Settings, clock: Clock) -> AsyncIterator[None]:
+    """Be known to the nodes that use the same database; see `catalog.presence`.
+
+    Raises:
+        NodeRefused: one of them has the same place, or another secret.
+    """
+    if not settings.database_url.startswith("postgresql"):
+        yield  # and nothing is imported that takes long
+        return
+    from gateway.catalog.presence import NotAlone, Presence  # noqa: PLC0415
+
+    try:
+        presence = await Presence.enter(settings.database_url, place_of(settings.data_dir), settings.secret, clock)
+    except NotAlone as error:
+        raise NodeRefused(str(error)) from error
+    assert presence is not None
+    keeping = asyncio.create_task(presence.run())
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await presence.aclose()
 
 
 def claim_number(data_dir: Path) -> int:

@@ -12,7 +12,7 @@ from gateway import __version__
 from gateway.config import Settings, WorkerIdentity, clickhouse_address, metrics_directory, with_secret
 from gateway.core.clock import SystemClock
 from gateway.supervisor.child import Command
-from gateway.supervisor.claims import claim_directory, claim_number, claim_port
+from gateway.supervisor.claims import claim_directory, claim_number, claim_place, claim_port
 from gateway.supervisor.orders import Orders
 from gateway.supervisor.supervisor import Role, Supervisor
 from gateway.telemetry import metrics
@@ -36,11 +36,11 @@ async def supervise(settings: Settings, say: Callable[[str], object]) -> int:
     """Serve with `settings` until a signal; return the exit code. `say` shows a person what runs, and where.
 
     Raises:
-        PortTaken, DirectoryTaken: with what to do about it.
+        PortTaken, DirectoryTaken, NodeRefused: with what to do about it.
         OSError: the data directory cannot be made or written.
     """
     clock = SystemClock()
-    left_over_seconds_max = settings.drain_seconds_max + _ENGINE_STOP_SECONDS + _STOP_SPARE_SECONDS
+    left_over_seconds_max = _worker_stop_seconds(settings) + _ENGINE_STOP_SECONDS
     lock = await claim_directory(settings.data_dir, clock, left_over_seconds_max)
     with claim_port(settings.host, settings.port) as held, os.fdopen(lock):
         settings = with_secret(replace(settings, port=held.getsockname()[1]))
@@ -54,7 +54,8 @@ async def supervise(settings: Settings, say: Callable[[str], object]) -> int:
             on_ready=lambda: say(welcome(settings)),
             on_death=lambda role, name: _count_death(settings, role, name),
         )
-        return await supervisor.run()
+        async with claim_place(settings, clock):
+            return await supervisor.run()
 
 
 def standalone(settings: Settings) -> WorkerIdentity:
@@ -84,6 +85,10 @@ def _start_metrics(settings: Settings) -> None:
 def _count_death(settings: Settings, role: str, name: str) -> None:
     metrics.forget(metrics_directory(settings.data_dir), name)
     metrics.restarts.labels(role).inc()
+
+
+def _worker_stop_seconds(settings: Settings) -> float:
+    return settings.shutdown_delay_seconds + settings.drain_seconds_max + _STOP_SPARE_SECONDS
 
 
 def _roles(settings: Settings, engine_port: Callable[[], int]) -> list[Role]:
@@ -116,7 +121,7 @@ def _roles(settings: Settings, engine_port: Callable[[], int]) -> list[Role]:
         name="worker",
         children=[f"worker-{index}" for index in range(settings.workers)],
         command=partial(worker, "worker"),
-        stop_seconds_max=settings.drain_seconds_max + _STOP_SPARE_SECONDS,
+        stop_seconds_max=_worker_stop_seconds(settings),
     )
     jobs = Role(
         name="jobs",

@@ -1,8 +1,8 @@
-"""Supervisor: tiers of children, started first to last and stopped last to first.
+"""Supervisor: tiers of children, started first to last, and stopped before what they stand on.
 
 A tier is what the next one stands on: the engine, the workers, those that do jobs. Those of the next get their orders
 when all of one are ready. The processes of all awaited tiers begin at once, to load their code meanwhile; the others
-would only be in their way. On SIGTERM or SIGINT the last tier drains first, so that what it holds can still be
+would only be in their way. On SIGTERM or SIGINT the engine is stopped last, so that what the others hold can still be
 inserted; a second signal kills: nothing that was answered is lost, as it is in the log.
 
 It gives up, instead of starting again, where starting again cannot help: a child says that its settings are wrong (exit
@@ -17,6 +17,7 @@ from functools import partial
 from typing import Final
 
 from gateway.core.clock import Clock
+from gateway.core.process import EXIT_CONFIGURATION
 from gateway.supervisor.child import Child, Command, Pulse, Timing
 from gateway.telemetry.logs import get_logger
 
@@ -24,7 +25,6 @@ _logger = get_logger(__name__)
 
 EXIT_CLEAN: Final = 0
 EXIT_FAILED: Final = 1
-EXIT_CONFIGURATION: Final = 2
 
 # How long after a SIGKILL the kernel may take; it is not a matter of the process any more.
 _REAP_SECONDS: Final = 10.0
@@ -109,8 +109,11 @@ class Supervisor:
         async with asyncio.TaskGroup() as group:
             await self._start(group)
             await self._pulse.until(lambda: self._is_stopping)
+            # Those that nothing stands on stop beside each other: what one waits for is not the others'.
+            await asyncio.gather(*(self._stop(role) for role in self._roles if not role.is_essential))
             for role in reversed(self._roles):
-                await self._stop(role)
+                if role.is_essential:
+                    await self._stop(role)
         return self._exit_code
 
     def _is_settled(self, children: list[Child]) -> bool:

@@ -30,6 +30,7 @@ reading while running (what was appended is in the buffer's memory), the acknowl
     log      Log: append, sync, roll, release, close
     scan     one segment read back: frames, damage, tail
     recover  all segments read back at a start
+    remove   an emptied log, for good
     inspect  the same, for people, without touching anything
 """
 
@@ -39,6 +40,7 @@ from gateway.wal.frame import PAYLOAD_BYTES_MAX, Position
 from gateway.wal.inspect import LogReport, SegmentReport, inspect
 from gateway.wal.log import Log, LogOptions, LogStats
 from gateway.wal.recover import Recovery
+from gateway.wal.remove import remove_log
 from gateway.wal.scan import Damage
 from gateway.wal.sync import InlineWriter, Policy, Writer, WriterThread
 
@@ -63,4 +65,5 @@ __all__ = [
     "Writer",
     "WriterThread",
     "inspect",
+    "remove_log",
 ]

@@ -93,6 +93,8 @@ class Express:
         self._waiting: list[Callable[[asyncio.Future[None]], None]] = []
         self._second = 0
         self._prefixes: dict[int, bytes] = {}
+        self.is_leaving = False
+        """Every request goes the ordinary way from now on: its answer ends its connection."""
         self.turns = Turns()
         """For larger bodies, see `SMALL_BYTES_MAX`."""
 

@@ -169,7 +169,12 @@ class Front:
         self._admission = admission
         self._auditor = auditor
         self._clock = clock
+        self.is_leaving = False
         self.express = Express(self._ids, clock, {"Server": "sluice", **self._cors_headers})
+
+    def leave(self) -> None:
+        """Let each answer end its connection from now on: the process stops, and who comes again comes elsewhere."""
+        self.is_leaving = self.express.is_leaving = True
 
     async def __call__(self, raw: BaseRequest) -> StreamResponse:
         """Answer one request."""
@@ -227,6 +232,8 @@ class Front:
                 raise ConnectionError("The answer broke off: a closed connection says so, a second answer would not")
             response.headers.update(common)
             _compress(raw, response)
+            if self.is_leaving:
+                response.force_close()
         _end(note, request, response, error_text)
         tally.request_done(name, response.status, self._clock.monotonic() - started)
         if request is not None and request.shortcut is not None:

@@ -19,6 +19,7 @@ from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web import BaseRequest, Response, Server, StreamResponse
 from aiohttp.web_protocol import RequestHandler
 
+from gateway.core.clock import Clock
 from gateway.core.errors import RateLimited
 from gateway.telemetry import tally
 from gateway.telemetry.logs import get_logger
@@ -32,6 +33,7 @@ _KEEPALIVE_SECONDS: Final = 75.0
 # Tokens and JWTs travel in the request line too.
 _LINE_BYTES_MAX: Final = 32 * 1024
 _BACKLOG: Final = 4096
+_FRESH_LOOK_SECONDS: Final = 0.01
 # Pieces held behind a request on its shortcut before no more is read: a client that does not wait for answers.
 _HELD_MAX: Final = 16
 
@@ -69,9 +71,9 @@ def bind(host: str, port: int) -> socket.socket:
     return found
 
 
-def http_server(handler: Any, express: Express, waits: Waits | None = None) -> Server:
+def http_server(handler: Any, express: Express, waits: Waits | None = None) -> "HttpServer":
     """Return a low-level server whose requests go to `handler`, bodies as they were sent."""
-    return _Server(
+    return HttpServer(
         handler,
         express,
         waits or Waits(),
@@ -84,14 +86,26 @@ def http_server(handler: Any, express: Express, waits: Waits | None = None) -> S
     )
 
 
-class _Server(Server):
+class HttpServer(Server):
+    """The connections of one process."""
+
     def __init__(self, handler: Any, express: Express, waits: Waits, **options: Any) -> None:
         super().__init__(handler, **options)
         self._express = express
         self._waits = waits
 
     def __call__(self) -> RequestHandler:
+        """Return what handles a connection."""
         return Connection(self._express, self._waits, self, loop=self._loop, **self._kwargs)
+
+    async def first_requests(self, clock: Clock, seconds_max: float) -> None:
+        """Return when each connection has sent its first request, or after `seconds_max`: nobody listens any more.
+
+        Who was let in a moment ago has a request on its way, and would have to take a closed connection for an answer.
+        """
+        deadline = clock.monotonic() + seconds_max
+        while clock.monotonic() < deadline and any(map(_is_fresh, self.connections)):
+            await clock.sleep(_FRESH_LOOK_SECONDS)
 
 
 class Connection(RequestHandler):
@@ -128,6 +142,11 @@ class Connection(RequestHandler):
         self._patience: asyncio.TimerHandle | None = None
         self._held: list[bytes] = []  # came behind a request on its shortcut
         self._idle: asyncio.Future[None] | None = None  # somebody waits until no request is on its shortcut
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether its first request is still to come."""
+        return self._request_count == 0 and self._current_request is None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for the first request."""
@@ -192,6 +211,8 @@ class Connection(RequestHandler):
 
     def _shortcut(self, data: bytes) -> bool:
         """Take the request that `data` begins with, if its head is known."""
+        if self._express.is_leaving:
+            return False
         known = self._last
         if known is None or not data.startswith(known.head):
             known = self._last = self._express.find(data)
@@ -327,7 +348,7 @@ class Connection(RequestHandler):
         return response
 
     def _check_head(self) -> None:
-        if self._request_count == 0 and self._current_request is None and self.transport is not None:
+        if self.is_fresh and self.transport is not None:
             self.transport.abort()
 
 
@@ -346,3 +367,7 @@ def _is_ipv6(host: str) -> bool:
         return ipaddress.ip_address(host).version == 6
     except ValueError:
         return False
+
+
+def _is_fresh(connection: RequestHandler) -> bool:
+    return isinstance(connection, Connection) and connection.is_fresh
