@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp.web import Response, StreamResponse
 
+from gateway.auth.scopes import Action
 from gateway.catalog import Pipe
 from gateway.control.pipe_changes import PipeChanges
 from gateway.control.pipe_checks import WantedCopy, WantedNode, WantedPipe
@@ -118,6 +119,14 @@ class PipeChangesApi:
             return self._answer(request, await self._changes.unpublish(request.who, request.captures["name"]))
         made = await self._changes.publish(request.who, request.captures["name"], which)
         return self._answer(request, made, with_token=True)
+
+    async def unserved(self, request: Request) -> StreamResponse:
+        """Say that sinks and streams are not served, for a pipe that there is."""
+        found = await self._control.find(request.who, request.captures["name"], Action.PIPE_ALTER)
+        raise InvalidRequest(
+            f"Pipe '{found.name}' cannot be a sink or a stream: these are not served here. "
+            "Ask its endpoint for the rows, or copy them to a Data Source"
+        )
 
     def _answer(self, request: Request, pipe: Pipe, *, with_token: bool = False) -> Response:
         shown = self._control.described(request.who, pipe, request.base_url)

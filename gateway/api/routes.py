@@ -154,6 +154,10 @@ def _pipes(pipes: PipesApi, changes: PipeChangesApi) -> list[Route]:
         Route("DELETE", node, changes.drop_node, Action.PIPE_ALTER, _SMALL),
         Route("POST", f"{node}/endpoint", changes.publish, Action.PIPE_ALTER, _SMALL),
         Route("DELETE", f"{node}/endpoint", changes.unpublish, Action.PIPE_ALTER, _SMALL),
+        Route("POST", f"{one}/sink", changes.unserved, Action.PIPE_ALTER, _SMALL),
+        Route("POST", f"{node}/sink", changes.unserved, Action.PIPE_ALTER, _SMALL),
+        Route("DELETE", f"{node}/sink", changes.unserved, Action.PIPE_ALTER, _SMALL),
+        Route("DELETE", f"{node}/stream", changes.unserved, Action.PIPE_ALTER, _SMALL),
     ]
 
 

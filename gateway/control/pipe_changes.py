@@ -27,6 +27,7 @@ from gateway.control.pipe_checks import (
     node_of,
 )
 from gateway.control.pipe_probe import PipeProbe
+from gateway.control.pipe_readers import check_readers_run
 from gateway.control.pipe_secrets import check_given_keep_secrets
 from gateway.control.pipes import PipeControl
 from gateway.control.token_lines import check_may_grant, grant
@@ -281,6 +282,8 @@ class PipeChanges:
                 await self._probe.check(snapshot, pipe, node)
             except InvalidRequest as error:
                 raise InvalidRequest(f"Node '{node.name}': {error}") from error
+        if not ignores_errors:
+            await check_readers_run(self._probe, snapshot, pipe)
 
     async def _check_readers(self, after: Pipe) -> None:
         """Raise if what stands on a pipe would not hold any more with the pipe `after` in its place.

@@ -58,12 +58,33 @@ class PipeProbe:
             if not reading.has_template or (reading.has_one_shape and _FOR_EVER.search(str(error))):
                 raise
 
-    async def columns(self, snapshot: Snapshot, pipe: Pipe, node: Node) -> Columns | None:
-        """Return the columns of a node; None if the engine does not say."""
+    async def columns(self, snapshot: Snapshot, pipe: Pipe, node: Node, changed: Pipe | None = None) -> Columns | None:
+        """Return the columns of a node; None if the engine does not say.
+
+        `changed` is a pipe as it would be, in place of what the snapshot says of it.
+        """
         try:
-            return await self._described(_Reading(snapshot, pipe), node)
+            return await self._described(_Reading(snapshot, pipe, changed), node)
         except GatewayError:
             return None
+
+    async def breaks(self, snapshot: Snapshot, pipe: Pipe, node: Node, changed: Pipe) -> str:
+        """Return why `node` of `pipe` could not be run with `changed` in place of what the snapshot says of it.
+
+        "" if it could, or if nobody knows, or if it cannot be run as it is either.
+        """
+        reading = _Reading(snapshot, pipe, changed)
+        try:
+            await self._described(reading, node)
+        except (Timeout, Unavailable):
+            return ""
+        except GatewayError as error:
+            is_certain = not reading.has_template or (reading.has_one_shape and _FOR_EVER.search(str(error)))
+            old = snapshot.pipes.get(pipe.id)
+            before = old.node(node.id) if old else None
+            if is_certain and old and before and await self.columns(snapshot, old, before) is not None:
+                return str(error)
+        return ""
 
     async def _described(self, reading: "_Reading", node: Node) -> Columns:
         # Reading SQL takes milliseconds, and pipes may read pipes.
@@ -80,7 +101,7 @@ class PipeProbe:
 class _Reading:
     """One node, with everything that it reads put into it."""
 
-    def __init__(self, snapshot: Snapshot, pipe: Pipe) -> None:
+    def __init__(self, snapshot: Snapshot, pipe: Pipe, changed: Pipe | None = None) -> None:
         workspace = snapshot.workspaces.get(pipe.workspace_id)
         if workspace is None:
             raise NotFound("The workspace of this pipe does not exist")
@@ -90,6 +111,7 @@ class _Reading:
         self.services: set[str] = set()
         self._snapshot = snapshot
         self._pipe = pipe
+        self._changed = changed or pipe
 
     def fenced(self, node: Node) -> FencedQuery:
         """Return the query of `node`.
@@ -115,6 +137,8 @@ class _Reading:
                 self.services.add(service.name)
                 return Resolved(self.workspace.database, service.table, is_final=service.needs_final, is_service=True)
             found = pipe_graph.meaning(self._snapshot, pipe, node, name)
+            if isinstance(found, Pipe) and found.id == self._changed.id:
+                found = self._changed
             if isinstance(found, Node):
                 return self._inlined(pipe, found)
             if isinstance(found, Datasource):

@@ -5,6 +5,9 @@ import re
 import pytest
 from orjson import dumps
 
+from tests.support.copies import make_copy
+from tests.support.pipes import make_endpoint, make_pipe
+
 ID = re.compile(r"t_[0-9a-f]{32}")
 TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}")
 
@@ -477,6 +480,27 @@ def test_what_an_endpoint_or_a_copy_reads_is_not_changed_into_what_would_answer_
     assert gateway.request("PUT", f"/v0/pipes/{below}/nodes/n", shows).status == 200
     again = gateway.post(f"/v0/pipes/{top}/nodes/n/endpoint")
     assert (again.status, f"of the pipe '{below}'" in again.error) == (400, True)
+
+
+def test_what_endpoints_and_copies_read_is_not_changed_so_that_they_break(gateway):
+    target, below = gateway.create_datasource("k String, n UInt8"), make_pipe(gateway, ("n", "SELECT 'a' AS k, 1 AS n"))
+    middle = make_pipe(gateway, ("n", f"SELECT k, n FROM {below}"))
+    top = make_endpoint(gateway, f"% SELECT k FROM {middle} WHERE n = {{{{Int32(n, 1)}}}}")
+    copy = make_copy(gateway, f"SELECT k, n FROM {below}", target)
+    path = f"/v0/pipes/{below}/nodes/n"
+
+    gone = gateway.request("PUT", path, b"SELECT 'a' AS k")
+    other = gateway.request("PUT", path, b"SELECT 'a' AS k, 300 AS n")
+    fine = gateway.request("PUT", path, b"SELECT 'b' AS k, toUInt8(1) AS n, now() AS t")
+
+    assert (gone.status, f"of '{top}' could not" in gone.error or f"of '{copy}' could not" in gone.error) == (409, True)
+    assert other.status == 409, other.text
+    for words in (copy, target, "UInt16", "ignore_sql_errors=true"):
+        assert words in other.error
+    assert fine.status == 200, fine.text
+    assert gateway.get(f"/v0/pipes/{top}.json").json["data"] == [{"k": "b"}]
+    assert gateway.request("PUT", f"{path}?ignore_sql_errors=true", b"SELECT 'a' AS k").status == 200
+    assert gateway.request("PUT", path, b"SELECT 'c' AS k").status == 200, "they are broken already"
 
 
 @pytest.mark.parametrize(

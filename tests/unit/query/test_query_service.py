@@ -171,6 +171,15 @@ async def test_a_workspace_may_have_limits_of_its_own():
     assert QueryLimits().of({}) == QueryLimits()
 
 
+def test_before_the_limits_of_a_workspace_go_those_of_the_token():
+    own = {"query.rows_read": 7, "query.threads": 3, "query.rows_read@one": 9, "query.memory_bytes@other": 1}
+
+    one, other = (QueryLimits().of(own, token) for token in ("one", "another"))
+
+    assert (one.rows_read_max, one.threads_max, one.memory_bytes_max) == (9, 3, QueryLimits().memory_bytes_max)
+    assert (other.rows_read_max, other.threads_max) == (7, 3)
+
+
 async def test_nothing_is_asked_of_the_engine_that_the_fence_refused():
     engine = Engine()
 
