@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from gateway import __version__
 from gateway.commands import ADOPT_HELP, EXIT_FAILED, complain, say
+from gateway.commands.backup_options import add_backup
 from gateway.config import (
     DEFAULTS,
     SPECS,
@@ -299,6 +300,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "check-config", _check_config, "Show the settings that would be used, secrets hidden.", SPECS)
     _add_log(commands)
     _add_workspace(commands)
+    add_backup(lambda *what: _add(commands, *what))
     _add(commands, "version", _version, "Show the version.", ())
     return parser
 
@@ -331,9 +333,7 @@ def _log(options: Mapping[str, str]) -> int:
 
 
 def _add_workspace(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    workspace = commands.add_parser(
-        "workspace", help="Workspaces and their limits, beside a gateway that runs or not.", allow_abbrev=False
-    )
+    workspace = commands.add_parser("workspace", help="Workspaces and their limits.", allow_abbrev=False)
     actions = workspace.add_subparsers(required=True, metavar="ACTION")
     for name, text, arguments in _WORKSPACE_ACTIONS:
         action = _add(actions, name, _workspace, text, _CATALOG_SETTINGS)

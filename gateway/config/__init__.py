@@ -8,6 +8,7 @@ from gateway.config.layout import (
     metrics_directory,
     orphan_directories,
     place_of,
+    restoring_directory,
     uploads_directory,
     with_secret,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "metrics_directory",
     "orphan_directories",
     "place_of",
+    "restoring_directory",
     "uploads_directory",
     "variable",
     "with_secret",

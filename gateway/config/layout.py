@@ -9,6 +9,8 @@ data_dir/
 ├── log/worker-<i>/      the write-ahead log of worker i
 ├── uploads/             files of imports, until these have ended
 ├── engine/              the tables of the embedded engine
+├── restoring/           what a restore unpacks; it was not finished as long as this is there
+├── run/backup.lock      held by who takes a backup; run/backup-*: what is put aside for it
 ├── run/worker-<i>.lock  held by the i-th `sluice worker` that uses this directory
 ├── run/limits           what was taken of rate limits, by the workers of this run
 └── run/metrics/         metrics of the processes of this run
@@ -101,6 +103,11 @@ def uploads_directory(data_dir: Path) -> Path:
 def metrics_directory(data_dir: Path) -> Path:
     """Return where the processes of one run keep their metrics for each other."""
     return data_dir / "run" / "metrics"
+
+
+def restoring_directory(data_dir: Path) -> Path:
+    """Return where a restore unpacks; while it is there, `data_dir` is no node's."""
+    return data_dir / "restoring"
 
 
 def limits_file(data_dir: Path) -> Path:

@@ -11,6 +11,8 @@
     session    what is set on a connection; connections that outlive a request
     links      idle connections, for the next statement that wants the same settings
     runner     statements in threads: slots, sessions, cancelling, draining
+    hold       a moment at which nothing changes, for a backup
+    door       who asks for one
     body       a request's body, from the loop to a thread
     answer     a statement's bytes, from a pipe to the client
     server     the HTTP side, and the life of the process

@@ -3,6 +3,7 @@
     GET /ping, /replicas_status, / without a query     Ok.
     GET | POST /?query=…                               a statement: in the URL, in the body, or begun in the one and
                                                        continued, after a line break, in the other
+    POST, DELETE /sluice/hold                          a hold is taken, released; see `hold`
 
 The data of an INSERT streams to a file and is inserted when it is whole; every other statement is read into memory and
 answers through a pipe.
@@ -18,6 +19,7 @@ import logging
 import uuid
 from collections.abc import Mapping
 
+import orjson
 from aiohttp import BodyPartReader, web
 
 from gateway.engine import call as calls
@@ -25,6 +27,7 @@ from gateway.engine import statement
 from gateway.engine.answer import Answer, Server
 from gateway.engine.body import Body, Feed
 from gateway.engine.call import Call
+from gateway.engine.door import KEY_HEADER, PATH
 from gateway.engine.errors import (
     NOT_ENOUGH_SPACE,
     NOT_IMPLEMENTED,
@@ -32,6 +35,7 @@ from gateway.engine.errors import (
     UNKNOWN_EXCEPTION,
     EngineError,
 )
+from gateway.engine.hold import Hold
 from gateway.engine.library import Link, Outcome
 from gateway.engine.pipe import Pipe
 from gateway.engine.runner import Runner, Work
@@ -45,7 +49,8 @@ log = logging.getLogger(__name__)
 class Handler:
     """Answers requests."""
 
-    def __init__(self, server: Server, runner: Runner) -> None:
+    def __init__(self, server: Server, runner: Runner, hold: Hold | None = None) -> None:
+        self._hold = hold
         self._server = server
         self._options = server.options
         self._runner = runner
@@ -55,6 +60,8 @@ class Handler:
         path, params = calls.split_target(request.raw_path)
         if path in {"/ping", "/replicas_status"} or (path == "/" and request.method == "GET" and not params):
             return web.Response(text="Ok.\n")
+        if path == PATH and self._hold is not None and self._hold.knows(request.headers.get(KEY_HEADER, "")):
+            return await self._held(request.method, self._hold, params.get("name", b"").decode())
         if path != "/" or request.method not in {"GET", "POST"}:
             return web.Response(status=404, text=f"There is no handle for {request.method} {path[:200]}\n")
         answer = Answer(self._server, str(uuid.uuid4()), started_at=self._server.clock.monotonic())
@@ -76,6 +83,15 @@ class Handler:
         except Exception:
             log.exception("engine.request_failed")
             return answer.failed(EngineError(UNKNOWN_EXCEPTION, "The engine's HTTP side failed; see its log"))
+
+    async def _held(self, method: str, hold: Hold, name: str) -> web.Response:
+        """Answer who takes a hold, or gives the one called `name` back."""
+        try:
+            if method != "POST":
+                return web.Response(status=200 if hold.release(name) else 409)
+            return web.json_response(await hold.take(), dumps=lambda each: orjson.dumps(each).decode())
+        except EngineError as error:
+            return web.Response(status=503, text=str(error))
 
     async def _statement(self, request: web.BaseRequest, call: Call, answer: Answer) -> web.StreamResponse:
         """Answer the statement in the URL, the body, or both."""

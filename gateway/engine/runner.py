@@ -6,6 +6,7 @@ may not take every slot: a client that does not read its answer keeps one, and m
     slots   threads_max; reads at most three quarters of them
     queue   queue_max reads and as many others may wait for a slot; the next is refused
     order   first come, first served
+    gate    while it is closed (`pause`), nothing begins that may write; see `hold`
 """
 
 import asyncio
@@ -66,6 +67,9 @@ class Runner:
         self._read_slots = asyncio.Semaphore(max(1, options.threads_max - options.threads_max // 4))
         self._running: dict[str, asyncio.Future[Outcome]] = {}
         self._waiting = {True: 0, False: 0}
+        self._writing: set[asyncio.Future[Outcome]] = set()
+        self._gate = asyncio.Event()
+        self._gate.set()
         self._is_draining = False
 
     async def start(self, call: Call, work: Work) -> "Run":
@@ -97,8 +101,19 @@ class Runner:
             raise
         future = asyncio.get_running_loop().run_in_executor(self._threads, self._run, call, work)
         self._running[call.query_id] = future
+        if not work.reads:
+            self._writing.add(future)
         future.add_done_callback(partial(self._ended, call.query_id, work))
         return Run(self, call.query_id, future)
+
+    def pause(self) -> set[asyncio.Future[Outcome]]:
+        """Let nothing begin that may write, until `resume`; return what of it runs still."""
+        self._gate.clear()
+        return set(self._writing)
+
+    def resume(self) -> None:
+        """Let everything begin again. Safe twice."""
+        self._gate.set()
 
     async def cancel(self, query_id: str, seconds: float = _CANCEL_SECONDS) -> None:
         """Cancel the statement, and return when it has ended, or has not heard for `seconds`."""
@@ -113,6 +128,7 @@ class Runner:
     async def drain(self, seconds: float, cancel_seconds: float) -> bool:
         """Take nothing new, let what runs end, cancel what is left after `seconds`; return whether all has ended."""
         self._is_draining = True
+        self.resume()
         if self._running:
             await asyncio.wait(self._running.values(), timeout=seconds)
         await asyncio.gather(*[self.cancel(query_id, cancel_seconds) for query_id in list(self._running)])
@@ -135,13 +151,22 @@ class Runner:
             if reads:
                 await self._read_slots.acquire()
             try:
-                await self._slots.acquire()
+                await self._acquire(reads)
             except BaseException:
                 if reads:
                     self._read_slots.release()
                 raise
         finally:
             self._waiting[reads] -= 1
+
+    async def _acquire(self, reads: bool) -> None:
+        while True:
+            if not reads:
+                await self._gate.wait()
+            await self._slots.acquire()
+            if reads or self._gate.is_set():
+                return
+            self._slots.release()
 
     def _free_slot(self, reads: bool) -> None:
         self._slots.release()
@@ -150,6 +175,7 @@ class Runner:
 
     def _ended(self, query_id: str, work: Work, future: asyncio.Future[Outcome]) -> None:
         del self._running[query_id]
+        self._writing.discard(future)
         self._free_slot(work.reads)
         if work.session is not None:
             self._sessions.give_back(work.session)

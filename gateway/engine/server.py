@@ -3,7 +3,8 @@
     start   lock the directory, open the engine, listen, tell the port
     stop    on SIGTERM, SIGINT or the end of standard input: stop listening, let statements end, cancel the rest, close
 
-In the data directory: `engine.lock`, `clickhouse/` (the engine's own), `spool/` (answers that wait; empty at rest).
+In the data directory: `engine.lock`, `clickhouse/` (the engine's own), `spool/` (answers that wait; empty at rest),
+`hold` (how to ask for a moment at which nothing changes).
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from gateway.core.clock import Clock, SystemClock
 from gateway.engine.answer import Server
 from gateway.engine.errors import EngineError
 from gateway.engine.handler import Handler
+from gateway.engine.hold import Hold
 from gateway.engine.library import Library
 from gateway.engine.lock import DirectoryLock, DirectoryTaken
 from gateway.engine.options import EngineOptions
@@ -65,10 +67,13 @@ async def _serve(options: EngineOptions, ready: Callable[[int], None], clock: Cl
     await asyncio.to_thread(library.open)
     runner = Runner(library, options, clock)
     server = Server(options, clock, library.version, library.timezone, spool_dir)
-    http = await _listen(Handler(server, runner), options)
+    hold = Hold(runner, library, options.data_dir, clock)
+    http = await _listen(Handler(server, runner, hold), options)
+    hold.open(http.addresses[0][1])
     ready(http.addresses[0][1])
 
     await stop.wait()
+    hold.close()
     for site in list(http.sites):
         await site.stop()
     await runner.drain(options.drain_seconds, _CLOSE_SECONDS)

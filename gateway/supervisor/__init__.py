@@ -10,7 +10,15 @@ their standard input end, drain and exit.
 """
 
 from gateway.supervisor.child import Command, Timing
-from gateway.supervisor.claims import DirectoryTaken, NodeRefused, PortTaken, claim_directory, claim_place, claim_port
+from gateway.supervisor.claims import (
+    DirectoryTaken,
+    NodeRefused,
+    PortTaken,
+    claim_directory,
+    claim_idle_directory,
+    claim_place,
+    claim_port,
+)
 from gateway.supervisor.orders import Orders
 from gateway.supervisor.supervisor import Role, Supervisor
 
@@ -24,6 +32,7 @@ __all__ = [
     "Supervisor",
     "Timing",
     "claim_directory",
+    "claim_idle_directory",
     "claim_place",
     "claim_port",
 ]

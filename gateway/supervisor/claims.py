@@ -13,13 +13,13 @@ import errno
 import fcntl
 import os
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Final
 
-from gateway.config import Settings, place_of
+from gateway.config import Settings, place_of, restoring_directory
 from gateway.core.clock import Clock
 
 _RETRY_SECONDS: Final = 0.1
@@ -94,11 +94,14 @@ async def claim_directory(data_dir: Path, clock: Clock, wait_seconds_max: float)
                     "or choose another with --data-dir (SLUICE_DATA_DIR)"
                 )
             await clock.sleep(_RETRY_SECONDS)
+        if restoring_directory(data_dir).exists():
+            raise DirectoryTaken(
+                f"a restore into the data directory {data_dir} was not finished: repeat `sluice restore`, or empty it"
+            )
     except BaseException:
         os.close(descriptor)
         raise
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    _sign(descriptor)
     return descriptor
 
 
@@ -127,6 +130,24 @@ async def claim_place(settings: Settings, clock: Clock) -> AsyncIterator[None]:
         await presence.aclose()
 
 
+@contextmanager
+def claim_idle_directory(data_dir: Path) -> Iterator[None]:
+    """Hold `data_dir`, made if need be, until the block ends, so that no run begins.
+
+    Raises:
+        DirectoryTaken: a run holds it.
+        OSError: it cannot be made or written.
+    """
+    descriptor = _open_lock(data_dir)
+    try:
+        if not _locked(descriptor):
+            raise DirectoryTaken(f"the data directory {data_dir} is in use: stop what uses it, or choose another")
+        _sign(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def claim_number(data_dir: Path) -> int:
     """Return which of the `sluice worker` processes of `data_dir` this one is, as long as it lives.
 
@@ -148,6 +169,11 @@ def claim_number(data_dir: Path) -> int:
 def _open_lock(data_dir: Path) -> int:
     data_dir.mkdir(parents=True, exist_ok=True)
     return os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+
+
+def _sign(descriptor: int) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
 
 
 def _locked(descriptor: int) -> bool:

@@ -32,8 +32,10 @@ reading while running (what was appended is in the buffer's memory), the acknowl
     recover  all segments read back at a start
     remove   an emptied log, for good
     inspect  the same, for people, without touching anything
+    copy     a log as it is at one moment, while it is written
 """
 
+from gateway.wal.copy import NeverStill, copy_log, link_or_copy
 from gateway.wal.errors import LogFull, LogLocked, LogPoisoned, UnknownFormat
 from gateway.wal.files import FileSystem, OsFileSystem
 from gateway.wal.frame import PAYLOAD_BYTES_MAX, Position
@@ -56,6 +58,7 @@ __all__ = [
     "LogPoisoned",
     "LogReport",
     "LogStats",
+    "NeverStill",
     "OsFileSystem",
     "Policy",
     "Position",
@@ -64,6 +67,8 @@ __all__ = [
     "UnknownFormat",
     "Writer",
     "WriterThread",
+    "copy_log",
     "inspect",
+    "link_or_copy",
     "remove_log",
 ]

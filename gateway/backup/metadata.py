@@ -1,0 +1,133 @@
+"""Metadata: the record, from SQLite or PostgreSQL into a file of SQLite, and from there into either.
+
+A file of SQLite holds the layout of the version that made it, so an older one is brought up to date as any database is,
+when a gateway of this version opens it.
+"""
+
+import asyncio
+import errno
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import insert, select, update
+
+from gateway.catalog import tables
+from gateway.catalog.database import Database, Transaction
+from gateway.core.clock import Clock
+
+_ROWS_AT_ONCE: Final = 500
+
+# What the target has already, made with it.
+_OWN: Final = frozenset({"catalog_schema", "catalog_version"})
+
+_EMPTY_ONE: Final = "restore into an empty one (--database-url)"
+
+_ENDED: Final = (
+    "UPDATE jobs SET status = CASE status WHEN 'cancelling' THEN 'cancelled' ELSE 'error' END, lease = '', "
+    "due_at = NULL, error = 'The job was under way when this backup was taken: look at which rows are there, "
+    "and ask for it again' "
+    "WHERE status IN ('waiting', 'working', 'cancelling')"
+)
+
+
+class NotEmpty(Exception):
+    """There is a record already; the message is for the operator."""
+
+
+def file_url(path: Path) -> str:
+    """Return the URL of a file of SQLite."""
+    return f"sqlite+aiosqlite:///{path.resolve()}"
+
+
+def save(url: str, path: Path, clock: Clock) -> None:
+    """Copy the record at `url`, as it is at one moment, into a new file.
+
+    Raises:
+        IncompatibleCatalog: PostgreSQL has a layout of another version.
+        Unavailable: the database does not answer.
+        OSError, sqlite3.Error: the file of SQLite cannot be read, or the new one not be written.
+    """
+    kind, _, source = url.partition(":///")
+    if not kind.startswith("sqlite"):
+        asyncio.run(_copy_all(url, file_url(path), clock, is_source_ready=True))
+        return
+    if not Path(source).exists():
+        raise FileNotFoundError(errno.ENOENT, "there is no such file: say where the metadata is", source)
+    with (
+        closing(sqlite3.connect(f"{Path(source).absolute().as_uri()}?mode=rw", uri=True, timeout=30)) as old,
+        closing(sqlite3.connect(path)) as new,
+    ):
+        old.backup(new)
+
+
+def check_empty(url: str, clock: Clock) -> None:
+    """Return if there is no record at `url`.
+
+    Raises:
+        NotEmpty: there is one.
+        IncompatibleCatalog, Unavailable: see `load`.
+    """
+    kind, _, path = url.partition(":///")
+    if not kind.startswith("sqlite"):
+        asyncio.run(_check_empty(url, clock))
+    elif Path(path).exists():
+        raise NotEmpty(f"{path} is there already: {_EMPTY_ONE}")
+
+
+def load(path: Path, url: str, clock: Clock) -> None:
+    """Copy the record in a file to the empty database at `url`, all of it or nothing.
+
+    Raises:
+        NotEmpty: there is a record at `url`.
+        IncompatibleCatalog: the file is of a later version.
+        Unavailable: the database does not answer.
+    """
+    asyncio.run(_copy_all(file_url(path), url, clock, is_source_ready=False))
+
+
+def end_jobs(path: Path) -> None:
+    """End the jobs in the file that were under way: their rows are not in the same backup."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(_ENDED)
+
+
+async def _copy_all(source_url: str, target_url: str, clock: Clock, *, is_source_ready: bool) -> None:
+    source, target = Database(source_url, clock), Database(target_url, clock)
+    try:
+        if not is_source_ready:
+            await source.prepare()
+        await target.prepare()
+        async with source.reading() as reading, target.writing_uncounted() as writing:
+            await _expect_nothing(writing)
+            await _copy(reading, writing)
+    finally:
+        await source.aclose()
+        await target.aclose()
+
+
+async def _check_empty(url: str, clock: Clock) -> None:
+    database = Database(url, clock)
+    try:
+        await database.prepare()
+        async with database.reading() as transaction:
+            await _expect_nothing(transaction)
+    finally:
+        await database.aclose()
+
+
+async def _expect_nothing(transaction: Transaction) -> None:
+    if await transaction.first(select(tables.workspaces.c.id).limit(1)) is not None:
+        raise NotEmpty(f"the metadata database is not empty: {_EMPTY_ONE}")
+
+
+async def _copy(reading: Transaction, writing: Transaction) -> None:
+    for table in tables.metadata.sorted_tables:
+        if table.name not in _OWN:
+            rows = await reading.each(select(table), lambda row: dict(row._mapping))  # noqa: SLF001  its public name
+            for start in range(0, len(rows), _ROWS_AT_ONCE):
+                await writing.execute(insert(table).values(rows[start : start + _ROWS_AT_ONCE]))
+    version = await reading.first(select(tables.catalog_version))
+    assert version is not None
+    await writing.execute(update(tables.catalog_version).values(version=version.version))
