@@ -136,7 +136,7 @@ class Nginx(_Installed):
     name = "nginx"
 
     def _command(self) -> list[str]:
-        servers = " ".join(f"server 127.0.0.1:{port} max_fails=1 fail_timeout=1s;" for port in self._ports)
+        servers = " ".join(f"server 127.0.0.1:{port} max_fails=0;" for port in self._ports)
         conf = self._directory / "nginx.conf"
         conf.write_text(_NGINX % {"dir": self._directory, "servers": servers, "port": self.port})
         return [self._program, "-c", str(conf)]

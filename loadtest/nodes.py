@@ -42,7 +42,8 @@ ROWS_SECONDS = 60.0
 class Node:
     """One `sluice serve`, started again on its port and data directory."""
 
-    def __init__(self, name: str, directory: Path, environment: dict[str, str]) -> None:
+    def __init__(self, name: str, directory: Path, environment: dict[str, str], job_workers: int) -> None:
+        self._job_workers = job_workers
         self.name, self.port, self.data_dir = name, free_port(), directory / name
         self._directory, self._environment = directory, environment
         self.daemon: Daemon | None = None
@@ -51,7 +52,7 @@ class Node:
         self.daemon = Daemon(
             self.name,
             [sys.executable, "-m", "gateway", "serve", "--data-dir", str(self.data_dir), "--port", str(self.port),
-             "--workers", "1", "--batch-age-seconds-max", "200ms", "--log-segment-bytes-max", "256KiB",
+             "--workers", "1", "--job-workers", str(self._job_workers), "--batch-age-seconds-max", "200ms", "--log-segment-bytes-max", "256KiB",
              "--buffer-memory-bytes-max", "8MiB", "--batch-bytes-max", "1MiB", "--body-bytes-max", "1MB",
              "--shutdown-delay-seconds", str(DELAY_SECONDS)],
             self._directory,
@@ -184,7 +185,7 @@ class Stage:
             "SLUICE_SECRET": SECRET,
             "SLUICE_ADMIN_TOKEN": TOKEN,
         }
-        self.nodes = [Node(name, directory, self.environment) for name in ("node-1", "node-2")]
+        self.nodes = [Node(name, directory, self.environment, options.job_workers) for name in ("node-1", "node-2")]
         ports = [node.port for node in self.nodes]
         kind = options.balancer
         self.balancer = Own(ports) if kind == "own" else KINDS[kind](ports, directory)
@@ -340,6 +341,7 @@ def main() -> int:
     arguments.add_argument("--restarts", type=int, default=4)
     arguments.add_argument("--kills", type=int, default=4)
     arguments.add_argument("--producers", type=int, default=4)
+    arguments.add_argument("--job-workers", type=int, default=1, help="of each node")
     arguments.add_argument("--adopt-seconds", type=float, default=0.05, help="after which the adopting is killed")
     arguments.add_argument("--balancer", choices=["own", *KINDS], default="own")
     arguments.add_argument("--database-url", default="")
