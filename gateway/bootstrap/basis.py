@@ -7,6 +7,7 @@ from gateway.auth.service import Authenticator
 from gateway.catalog import Catalog, CatalogStore
 from gateway.clickhouse.client import Client, ClientOptions
 from gateway.clickhouse.reader import HttpReader
+from gateway.clickhouse.topology import Topology
 from gateway.config import Settings, WorkerIdentity
 from gateway.control.datasources import DatasourceControl
 from gateway.control.oplog import OpsLogWriter
@@ -51,7 +52,10 @@ async def opened(settings: Settings, identity: WorkerIdentity, clock: Clock) -> 
     store = await CatalogStore.open(database_url(settings), clock)
     catalog = Catalog(store, clock, mark=store.mark)
     await catalog.start()
-    client = Client(ClientOptions(identity.clickhouse_url or settings.clickhouse_url))
+    topology = Topology(
+        settings.clickhouse_cluster, settings.clickhouse_cluster_path, settings.clickhouse_insert_quorum
+    )
+    client = Client(ClientOptions(identity.clickhouse_url or settings.clickhouse_url, topology=topology), clock)
     return Basis(settings, identity, clock, store, catalog, client, OpsLog(clock), ServiceTables(client))
 
 

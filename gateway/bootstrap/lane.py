@@ -16,6 +16,7 @@ from gateway.buffer.records import Item
 from gateway.catalog import Catalog
 from gateway.clickhouse.holds import holds_of
 from gateway.clickhouse.inserter import ClickHouseInserter
+from gateway.clickhouse.shards import spread_of
 from gateway.config import Settings
 from gateway.control.oplog import WatchedInserter
 from gateway.flush.flusher import Flusher, FlushOptions, Inserter
@@ -57,6 +58,7 @@ def inserter(basis: Basis) -> Inserter:
         JSON_SETTINGS,
         basis.store.was_dropped,
         holds_of(catalog, basis.clock),
+        spread_of(catalog, basis.client),
     )
     return WatchedInserter(inner, basis.ops, basis.clock)
 

@@ -6,7 +6,7 @@ is down. Only then it is imported, too: that would be a tenth of a start.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +15,8 @@ from urllib.parse import unquote, urlsplit
 import aiohttp
 
 from gateway.clickhouse.errors import ServerError
+from gateway.clickhouse.topology import ONE_SERVER, Topology, shard_of
+from gateway.core.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.asyncclient import AsyncClient
@@ -22,6 +24,16 @@ if TYPE_CHECKING:
 # For inserts, where the server is new enough to know them: without this one a profile could turn deduplication off.
 _WHERE_KNOWN: Final = {"deduplicate_insert": "enable"}
 _WHERE_KNOWN_SELECT: Final = {"deduplicate_insert_select": "enable_even_for_bad_queries"}
+
+# On a cluster: some replica has not done what it was told, and will. Whoever asks again finds it done, or waits.
+_NOT_EVERYWHERE: Final = frozenset({159, 341})
+_UNKNOWN_CLUSTER: Final = 701
+
+_SHARDS: Final = (
+    "SELECT shard_num, any(shard_weight) FROM system.clusters WHERE cluster = {cluster:String} "
+    "GROUP BY shard_num HAVING any(shard_weight) > 0 ORDER BY shard_num"
+)
+_SHARDS_SECONDS_MAX: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +46,7 @@ class ClientOptions:
     connections_max: int = 32
     connect_seconds_max: float = 5.0
     answer_seconds_max: float = 120.0
+    topology: Topology = ONE_SERVER
 
     def as_user(self, user: str, password: str) -> "ClientOptions":
         """Return the same place for another user, whoever the URL names."""
@@ -57,10 +70,13 @@ class ClientOptions:
 class Client:
     """See the module. Safe to use from many tasks of one loop."""
 
-    def __init__(self, options: ClientOptions) -> None:
+    def __init__(self, options: ClientOptions, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
         self.options = options
+        self.topology = options.topology
         self._driver: AsyncClient | None = None
         self._making = asyncio.Lock()
+        self._shards: tuple[float, list[tuple[int, int]]] = (0.0, [])
 
     async def insert(
         self, database: str, table: str, columns: list[str], body: bytes, settings: Mapping[str, Any], form: str
@@ -85,11 +101,45 @@ class Client:
         """Run a statement that answers nothing.
 
         Raises:
-            ServerError: refused, or no answer.
+            ServerError: refused, or no answer; on a cluster, `code` is None too if a replica has yet to do it.
         """
-        async with _Translated():
-            driver = await self._get()
-            await driver.command(sql, settings=dict(settings or {}))
+        try:
+            async with _Translated():
+                driver = await self._get()
+                await driver.command(sql, settings=dict(settings or {}))
+        except ServerError as error:
+            if self.topology.cluster and error.code in _NOT_EVERYWHERE:
+                raise ServerError(f"a replica of the cluster does not do what it is told: {error}", None) from error
+            raise
+
+    async def commands(self, statements: Iterable[str], settings: Mapping[str, Any] | None = None) -> None:
+        """Run statements, one after the other; see `command`."""
+        for each in statements:
+            await self.command(each, settings)
+
+    async def shard(self, token: str) -> dict[str, int]:
+        """Return the setting by which an insert under `token` goes to one shard; nothing on one server.
+
+        Raises:
+            ServerError: ClickHouse does not know the cluster, or does not answer.
+        """
+        return {"insert_shard_id": shard_of(token, await self.shards())} if self.topology.cluster else {}
+
+    async def shards(self) -> list[tuple[int, int]]:
+        """Return number and weight of each shard of the cluster that new rows may go to, in order.
+
+        Raises:
+            ServerError: see `shard`.
+        """
+        asked_at, found = self._shards
+        now = self._clock.monotonic()
+        if not found or now - asked_at > _SHARDS_SECONDS_MAX:
+            rows = await self.rows(_SHARDS, {"cluster": self.topology.cluster})
+            found = [(int(number), int(weight)) for number, weight in rows]
+            if not found:
+                raise ServerError(f"ClickHouse knows no cluster '{self.topology.cluster}'", _UNKNOWN_CLUSTER)
+            self._shards = now, found
+        return found
 
     async def insert_select(self, sql: str, settings: Mapping[str, Any]) -> None:
         """Run an INSERT … SELECT of ours, whose rows are the same and in one order each time; once for each token.
@@ -143,6 +193,7 @@ class Client:
             query_retries=0,
             compress=False,
             client_name="sluice",
+            settings=options.topology.settings,
         )
         return made
 

@@ -41,6 +41,10 @@ SETTINGS: Final[dict[str, object]] = {
 Locate = Callable[[str, bool], tuple[str, str] | None]
 """Data source id, and whether its quarantine is meant → database and table now; None if it is not known."""
 
+Spread = Callable[[str, bool, str], Awaitable[Mapping[str, object]]]
+"""Data source id, whether its quarantine is meant, and a token → by which settings the insert finds its shard; see
+`shards`."""
+
 WasDropped = Callable[[str], Awaitable[bool]]
 """Data source id → whether it is known for certain that somebody dropped it. Raises Unavailable."""
 
@@ -57,6 +61,7 @@ class ClickHouseInserter:
         json_settings: Mapping[str, object] | None = None,
         was_dropped: WasDropped | None = None,
         holds: Holds | None = None,
+        spread: Spread | None = None,
     ) -> None:
         """Insert through `client`.
 
@@ -66,7 +71,9 @@ class ClickHouseInserter:
             json_settings: what rows in JSON need beside `SETTINGS`.
             was_dropped: rows of a data source that was dropped go with it; without this they wait for ever.
             holds: asked before each insert.
+            spread: needed on a cluster.
         """
+        self._spread = spread
         self._holds = holds
         self._client = client
         self._locate = locate
@@ -93,6 +100,8 @@ class ClickHouseInserter:
         if place is None:
             raise ServerError(f"data source {datasource_id} is not known", _UNKNOWN_TABLE)
         settings = {**SETTINGS, **(self._json_settings if is_json else {}), "insert_deduplication_token": token}
+        if self._spread is not None:
+            settings |= await self._spread(datasource_id, quarantine, token)
         await self._client.insert(*place, columns, body, settings, "JSONEachRow" if is_json else "ArrowStream")
 
     async def _is_gone(self, datasource_id: str) -> bool:

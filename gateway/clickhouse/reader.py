@@ -89,6 +89,7 @@ class HttpReader:
         if ":" in (parts.hostname or ""):
             self._base = f"{parts.scheme or 'http'}://[{parts.hostname}]:{parts.port or 8123}/?"
         self._headers = options.credentials()
+        self._always = options.topology.settings
         self._session: aiohttp.ClientSession | None = None
 
     async def read(self, sql: str, settings: Mapping[str, str | int], bound: Mapping[str, str], query_id: str) -> Reply:
@@ -103,6 +104,8 @@ class HttpReader:
         Raises:
             ServerError: refused, or no answer.
         """
+        if self._always:
+            settings = {**self._always, **settings}
         url = URL(f"{self._base}{_query_string(tuple(settings.items()))}&query_id={query_id}", encoded=True)
         try:
             if bound:

@@ -11,6 +11,7 @@ All that is wrong is said at once, in one `ConfigurationError`. This is the only
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from gateway.web.tls import Certificate
 _CONFIG: Final = "SLUICE_CONFIG"
 _SECRET_CHARACTERS_MIN: Final = 32
 _SECRET_FILE_BYTES_MAX: Final = 64 * 1024
+_CLUSTER: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 class ConfigurationError(Exception):
@@ -272,6 +274,8 @@ def _clickhouse_clashes(settings: Settings) -> Iterator[str]:
     if not settings.clickhouse_url:
         if settings.clickhouse_user or settings.clickhouse_password:
             yield "clickhouse_user and clickhouse_password are of no use without clickhouse_url"
+        if settings.clickhouse_cluster:
+            yield "clickhouse_cluster needs clickhouse_url: the embedded engine is one server"
         return
     try:
         url = urlsplit(settings.clickhouse_url)
@@ -283,8 +287,24 @@ def _clickhouse_clashes(settings: Settings) -> Iterator[str]:
     if not is_usable:
         yield "clickhouse_url must look like http://user:password@host:8123/"
         return
+    yield from _cluster_clashes(settings)
     if (url.username and settings.clickhouse_user) or (url.password and settings.clickhouse_password):
         yield "clickhouse_url has a user or password, and clickhouse_user or clickhouse_password says it again"
+
+
+def _cluster_clashes(settings: Settings) -> Iterator[str]:
+    if not settings.clickhouse_cluster:
+        if settings.clickhouse_insert_quorum:
+            yield "clickhouse_insert_quorum is of no use without clickhouse_cluster"
+        return
+    if _CLUSTER.fullmatch(settings.clickhouse_cluster) is None:
+        yield "clickhouse_cluster must be a name of letters, digits, _, - and ., as in remote_servers of ClickHouse"
+    path = settings.clickhouse_cluster_path
+    if not path.startswith("/") or not all(macro in path for macro in ("{uuid}", "{shard}")):
+        yield (
+            "clickhouse_cluster_path must begin with / and have {uuid} and {shard} in it: a table that takes the name "
+            "of another must not meet its replicas"
+        )
 
 
 def _filled_in(settings: Settings) -> Settings:

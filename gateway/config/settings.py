@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
+from gateway.clickhouse.topology import DEFAULT_PATH
 from gateway.core.units import format_duration, format_size, parse_duration, parse_size
 
 PREFIX: Final = "SLUICE_"
@@ -197,6 +198,20 @@ class Settings:
         default_text="the same user",
     )
     clickhouse_read_password: str = _text("ClickHouse", "", "Its password.", secret=True)
+    clickhouse_cluster: str = _text(
+        "ClickHouse",
+        "",
+        "Cluster of that ClickHouse on which tables are made, replicated and distributed: docs/clusters.md.",
+        default_text="one server",
+    )
+    clickhouse_cluster_path: str = _text(
+        "ClickHouse",
+        DEFAULT_PATH,
+        "Where the replicas of a table meet in Keeper; with `{uuid}` and `{shard}` in it.",
+    )
+    clickhouse_insert_quorum: int = _integer(
+        "ClickHouse", 0, "On a cluster: replicas that have an insert before it counts as stored. 0: one.", least=0
+    )
     engine_memory_bytes_max: int = _size(
         "ClickHouse", "0", "Most memory the embedded engine uses.", least="0", default_text="what the engine thinks fit"
     )

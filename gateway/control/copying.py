@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from random import Random
 from typing import Any, Final
 
@@ -21,6 +20,7 @@ from gateway.clickhouse.client import Client
 from gateway.clickhouse.errors import ServerError
 from gateway.clickhouse.holds import holds_of
 from gateway.clickhouse.reader import HttpReader
+from gateway.clickhouse.shards import sharding_in, spread_of
 from gateway.control.copies import CopyLimits, loose
 from gateway.control.copy_checks import CopyChecks, Ready
 from gateway.core.clock import Clock
@@ -140,7 +140,12 @@ class _Run:
             await self._save(piece=number, rows=rows, progress=progress, shown={"rows_copied": rows})
 
         holds = holds_of(self._tools.catalog, self._tools.clock)
-        may_send = partial(holds.wait, target.id)
+        spread = spread_of(self._tools.catalog, self._tools.client)
+
+        async def may_send(token: str) -> Mapping[str, Any]:
+            await holds.wait(target.id)
+            return {} if spread is None else await spread(target.id, False, token)
+
         await staged.move(plan, self._state["piece"], target.table, self._context.job.id, landed, may_send)
 
     async def _replace(self, target: Datasource) -> None:
@@ -236,7 +241,16 @@ class _Run:
         return Staged(tools.client, tools.reader, self._patience, self._database, name)
 
     def _replacement(self, attempt: str, table: str) -> Replacement:
-        return Replacement(self._tools.client, self._patience, self._database, table, job_id=attempt, condition="")
+        sharding = sharding_in(self._tools.catalog, table)
+        return Replacement(
+            self._tools.client,
+            self._patience,
+            self._database,
+            table,
+            job_id=attempt,
+            condition="",
+            sharding=sharding,
+        )
 
     async def _drop(self, attempt: str, table: str) -> None:
         staged = self._staged(attempt, table)

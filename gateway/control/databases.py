@@ -8,6 +8,7 @@ from gateway.catalog import CatalogStore, Workspace
 from gateway.clickhouse import ddl
 from gateway.clickhouse.client import Client
 from gateway.clickhouse.errors import ServerError
+from gateway.clickhouse.topology import Topology
 from gateway.core.clock import Clock
 from gateway.core.errors import Unavailable
 from gateway.telemetry.logs import get_logger
@@ -28,7 +29,7 @@ class Databases:
     async def drop(self, database: str) -> None:
         """Drop a database that no workspace has any more. If that cannot be done now, `sweep` does it later."""
         try:
-            await self._client.command(ddl.drop_database(database))
+            await self._client.command(ddl.drop_database(self._client.topology, database))
         except ServerError as error:
             _logger.warning("database.left", database=database, reason=str(error))
 
@@ -42,7 +43,7 @@ class Databases:
         dropped = {Workspace.database_of(each) for each in await self._store.dropped_workspaces()}
         if not dropped:
             return []
-        found = {str(name) for (name,) in await self._client.rows("SELECT name FROM system.databases")}
+        found = {str(name) for (name,) in await self._client.rows(names(self._client.topology))}
         kept = {each.database for each in await self._store.list_workspaces()}
         left = sorted(found & dropped - kept)
         for database in left:
@@ -60,3 +61,8 @@ class Databases:
                 if left:
                     _logger.info("databases.swept", databases=left)
             await self._clock.sleep(_SWEEP_SECONDS)
+
+
+def names(at: Topology) -> str:
+    """Return the query for the databases there are."""
+    return f"SELECT DISTINCT name FROM {at.everywhere('databases')}"  # noqa: S608  ours

@@ -273,6 +273,11 @@ class ImportControl:
             InvalidRequest: it is not one.
             Unavailable: ClickHouse does not answer.
         """
+        if self._client.topology.cluster:
+            raise InvalidRequest(
+                f"{_WHAT} is not supported on a ClickHouse cluster: delete the rows, then append the new ones; or "
+                "replace all rows"
+            )
         condition = row_condition(ask.condition, found.name, _WHAT)
         check_columns(ask.condition, found.name, found.schema.names, _WHAT)
         check_can_replace_rows(found.engine.name)

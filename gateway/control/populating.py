@@ -13,7 +13,7 @@ A hold binds nobody for longer than `HOLD_SECONDS_MAX`, so the view has to be th
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -24,6 +24,7 @@ from gateway.clickhouse import ddl, staging
 from gateway.clickhouse.client import Client
 from gateway.clickhouse.errors import ServerError
 from gateway.clickhouse.holds import holds_of
+from gateway.clickhouse.topology import FIRST_SHARD
 from gateway.control.changes import HEARD_SECONDS
 from gateway.control.pipe_graph import feeding
 from gateway.control.view_objects import ViewObjects
@@ -112,6 +113,7 @@ class _Run:
     def __init__(self, tools: Populating, context: JobContext) -> None:
         self._tools = tools
         self._context = context
+        self._at = tools.client.topology
         self._patience = Patience(self._say, tools.clock, tools.random)
         self.state: dict[str, Any] = dict(context.job.state)
 
@@ -136,7 +138,7 @@ class _Run:
         self._patience = self._patience.silent()
         await self._release()
         if staged := self.state.get("staged"):
-            await self._command(ddl.drop_table(database, staged))
+            await self._commands(ddl.drop_table(self._at, database, staged))
         if job.status is Status.DONE or not database:
             return
         try:
@@ -155,13 +157,13 @@ class _Run:
             if await self._is_drawn():
                 return await self._drawn(target)
             await self._release()
-            await self._command(ddl.drop_table(self._database, self.state["staged"]))
+            await self._commands(ddl.drop_table(self._at, self._database, self.state["staged"]))
         for _ in range(_TRIES_MAX):
             try:
                 await self._once(target)
             except _Boundary:
                 await self._release()
-                await self._command(ddl.drop_table(self._database, self.state["staged"]))
+                await self._commands(ddl.drop_table(self._at, self._database, self.state["staged"]))
             else:
                 return await self._drawn(target)
             finally:
@@ -216,15 +218,16 @@ class _Run:
         database = self._database
         if query.trigger.engine.name == "Null" and query.table == query.trigger.table:
             return  # it has none
-        await self._command(staging.create_like(database, staged, query.table), CREATE_SETTINGS)
+        at = self._at
+        await self._commands(ddl.create_like(at, database, staged, query.table, FIRST_SHARD), CREATE_SETTINGS)
         if query.trigger.engine.ttl and query.table == query.trigger.table:
-            await self._command(ddl.alter_table(database, staged, ["REMOVE TTL"]))
-        await self._command(ddl.alter_table(database, staged, [staging.UNMERGED]))
-        await self._command(ddl.alter_table(database, staged, [staging.attach_all(database, query.table)]))
+            await self._commands(ddl.alter_table(at, database, staged, ["REMOVE TTL"]))
+        await self._commands(ddl.alter_table(at, database, staged, [staging.UNMERGED]))
+        await self._commands(ddl.alter_table(at, database, staged, [staging.attach_all(database, query.table)]))
 
     async def _empty(self, target: Datasource) -> None:
         if self._context.job.spec["truncate"]:
-            return await self._command(ddl.truncate_table(self._database, target.table))
+            return await self._commands([ddl.truncate_table(self._at, self._database, target.table)])
         rows = await self._rows(ddl.count_rows(self._database, target.table, "1"))
         if rows[0][0]:
             raise JobFailed(
@@ -237,7 +240,7 @@ class _Run:
         pipe, node = await self._node()
         query = await self._query(pipe, node)
         where = {"database": self._database, "table": self.state["staged"]}
-        parts = [(str(name), int(rows)) for name, rows in await self._rows(staging.PARTS, where)]
+        parts = [(str(name), int(rows)) for name, rows in await self._rows(staging.parts(self._at), where)]
         subset = float(self._context.job.spec["subset"])
         if subset:
             wanted = min(SUBSET_ROWS_MAX, int(sum(rows for _, rows in parts) * subset + 0.5))
@@ -315,8 +318,8 @@ class _Run:
     async def _engine_now(self) -> int:
         return int((await self._rows(_NOW))[0][0])
 
-    async def _command(self, statement: str, settings: Mapping[str, Any] | None = None) -> None:
-        await self._patience.attempt(lambda: self._tools.client.command(statement, settings), holds=False)
+    async def _commands(self, statements: Iterable[str], settings: Mapping[str, Any] | None = None) -> None:
+        await self._patience.attempt(lambda: self._tools.client.commands(statements, settings), holds=False)
 
     async def _rows(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         return await self._patience.attempt(lambda: self._tools.client.rows(query, parameters), holds=False)

@@ -15,6 +15,7 @@ from gateway.catalog.database import Database
 from gateway.clickhouse import ddl
 from gateway.clickhouse.client import Client
 from gateway.clickhouse.errors import ServerError
+from gateway.clickhouse.topology import FIRST_SHARD
 from gateway.control.describe import wire_time
 from gateway.core.clock import Clock
 from gateway.core.ids import new_uuid
@@ -56,17 +57,20 @@ class ServiceTables:
             table = SERVICE_TABLES[table.made_of]
         if (workspace.id, table.name) in self._made:
             return
-        await self.client.command(ddl.create_database(workspace.database))
+        at = self.client.topology
+        await self.client.command(ddl.create_database(at, workspace.database))
         await self._create(workspace, table)
         for made in SERVICE_TABLES.values():
             if made.made_of == table.name:
                 await self._create(workspace, made)
-                await self.client.command(ddl.create_view(workspace.database, table.table, made.table, made.view))
+                view = ddl.create_view(at, workspace.database, table.table, made.table, made.view)
+                await self.client.command(view)
         self._made.add((workspace.id, table.name))
 
     async def _create(self, workspace: Workspace, table: ServiceTable) -> None:
-        statement = ddl.create_table(workspace.database, table.table, table.datafile(), _DEDUP_WINDOW)
-        await self.client.command(statement, CREATE_SETTINGS)
+        at, file = self.client.topology, table.datafile()
+        statements = ddl.create_table(at, workspace.database, table.table, file, _DEDUP_WINDOW, FIRST_SHARD)
+        await self.client.commands(statements, CREATE_SETTINGS)
 
     async def add(self, workspace: Workspace, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Put rows, all with the same columns, into the service data source `name`; once, if it is not cut off.
@@ -169,14 +173,13 @@ class StorageLog:
         Raises:
             ServerError: see `Copied.refresh`.
         """
-        sizes = {
-            table: (int(rows), int(size))
-            for table, rows, size in await self._client.rows(
-                "SELECT table, sum(rows), sum(bytes_on_disk) FROM system.parts "
-                "WHERE active AND database = {database:String} GROUP BY table",
-                {"database": workspace.database},
-            )
-        }
+        at = self._client.topology
+        query = (
+            f"SELECT table, sum(rows), sum(bytes_on_disk) FROM {at.system('parts')} "  # noqa: S608  ours
+            "WHERE active AND database = {database:String} GROUP BY table"
+        )
+        found = await self._client.rows(query, {"database": workspace.database})
+        sizes = {at.plain(table): (int(rows), int(size)) for table, rows, size in found}
         minute = int(self._clock.now()) // _MINUTE * _MINUTE
         rows = []
         for each in self._catalog.snapshot.datasources_of(workspace.id):

@@ -12,6 +12,7 @@ from gateway.catalog import Datasource, Workspace
 from gateway.clickhouse import ddl
 from gateway.clickhouse.client import Client
 from gateway.clickhouse.errors import ServerError
+from gateway.clickhouse.topology import FIRST_SHARD, Topology, sharding_of
 from gateway.control.describe import Statistics
 from gateway.core.errors import Conflict, GatewayError, InvalidRequest, Unavailable
 from gateway.schema.alter import REMOVE_TTL, Alteration
@@ -30,10 +31,6 @@ _DUPLICATE_COLUMN: Final = 15
 # Tables with rows that are marked as deleted and not yet gone have to be counted, some in each query.
 _COUNTED_AT_ONCE: Final = 50
 
-_SIZES: Final = (
-    "SELECT table, sum(rows), sum(bytes_on_disk), max(has_lightweight_delete) FROM system.parts "
-    "WHERE active AND database = {database:String} GROUP BY table"
-)
 _COLUMNS: Final = (
     "SELECT table, name FROM system.columns WHERE database = {database:String} AND table IN ({table:String}, "
     "{quarantine:String})"
@@ -49,6 +46,7 @@ class Tables:
 
     def __init__(self, client: Client, dedup_window: int) -> None:
         self._client = client
+        self._at = client.topology
         self._dedup_window = dedup_window
 
     async def create(self, workspace: Workspace, table: str, name: str, wanted: Datafile) -> None:
@@ -60,14 +58,14 @@ class Tables:
         """
         database = workspace.database
         quarantine = Datafile(quarantine_schema(wanted.schema), QUARANTINE_ENGINE)
+        at, window, refused = self._at, self._dedup_window, f"{table}{QUARANTINE_SUFFIX}"
         statements = (
-            ddl.create_database(database),
-            ddl.create_table(database, f"{table}{QUARANTINE_SUFFIX}", quarantine, self._dedup_window),
-            ddl.create_table(database, table, wanted, self._dedup_window),
+            ddl.create_database(at, database),
+            *ddl.create_table(at, database, refused, quarantine, window, FIRST_SHARD),
+            *ddl.create_table(at, database, table, wanted, window, sharding_of(wanted.engine)),
         )
         try:
-            for statement in statements:
-                await self._client.command(statement, CREATE_SETTINGS)
+            await self._client.commands(statements, CREATE_SETTINGS)
         except ServerError as error:
             if error.code is not None:
                 await self.drop(workspace, table)
@@ -76,10 +74,11 @@ class Tables:
     async def drop(self, workspace: Workspace, table: str) -> None:
         """Drop both tables, which nothing names any more. What cannot be dropped now is left, and logged."""
         for each in (table, f"{table}{QUARANTINE_SUFFIX}"):
-            try:
-                await self._client.command(ddl.drop_table(workspace.database, each))
-            except ServerError as error:
-                _log.warning("table.left", database=workspace.database, table=each, reason=str(error))
+            for statement in ddl.drop_table(self._at, workspace.database, each):
+                try:
+                    await self._client.command(statement)
+                except ServerError as error:
+                    _log.warning("table.left", database=workspace.database, table=each, reason=str(error))
 
     async def alter(self, workspace: Workspace, datasource: Datasource, change: Alteration) -> None:
         """Change both tables; each wholly, or not at all. The quarantine first, as in `create`.
@@ -95,8 +94,8 @@ class Tables:
                 (datasource.table, await self._needed(workspace, datasource, change.table)),
             ):
                 if operations:
-                    statement = ddl.alter_table(workspace.database, table, operations)
-                    await self._client.command(statement, _ALTER_SETTINGS)
+                    statements = ddl.alter_table(self._at, workspace.database, table, operations)
+                    await self._client.commands(statements, _ALTER_SETTINGS)
         except ServerError as error:
             if error.code == _DUPLICATE_COLUMN:
                 raise Conflict(f'Data Source "{datasource.name}" was altered at the same time; repeat it') from error
@@ -114,16 +113,16 @@ class Tables:
         }
         parameters = {
             "database": workspace.database,
-            "table": datasource.table,
-            "quarantine": datasource.quarantine_table,
+            "table": self._at.local(datasource.table),
+            "quarantine": self._at.local(datasource.quarantine_table),
         }
         try:
             found = await self._client.rows(_COLUMNS, parameters)
             for table, names in known.items():
-                strays = [name for where, name in found if where == table and name not in names]
+                strays = [name for where, name in found if self._at.plain(where) == table and name not in names]
                 if strays:
-                    statement = ddl.alter_table(workspace.database, table, ddl.drop_columns(strays))
-                    await self._client.command(statement, _ALTER_SETTINGS)
+                    statements = ddl.alter_table(self._at, workspace.database, table, ddl.drop_columns(strays))
+                    await self._client.commands(statements, _ALTER_SETTINGS)
         except ServerError as error:
             raise _refused(error, workspace, datasource.table, datasource.name, "change") from error
 
@@ -134,7 +133,7 @@ class Tables:
             InvalidRequest, Unavailable: see `alter`.
         """
         try:
-            await self._client.command(ddl.truncate_table(workspace.database, table))
+            await self._client.command(ddl.truncate_table(self._at, workspace.database, table))
         except ServerError as error:
             raise _refused(error, workspace, table, name, "truncate") from error
 
@@ -145,20 +144,20 @@ class Tables:
         """
         database = workspace.database
         try:
-            found = await self._client.rows(_SIZES, {"database": database})
-            sizes = {table: (int(rows), int(size)) for table, rows, size, _ in found}
-            marked = [table for table, _, _, has_marked in found if has_marked]
+            found = await self._client.rows(sizes(self._at), {"database": database})
+            known = {self._at.plain(table): (int(rows), int(size)) for table, rows, size, _ in found}
+            marked = [self._at.plain(table) for table, _, _, has_marked in found if has_marked]
             for start in range(0, len(marked), _COUNTED_AT_ONCE):
                 query = ddl.count_each(database, marked[start : start + _COUNTED_AT_ONCE])
                 for table, rows in await self._client.rows(query):
-                    sizes[table] = (int(rows), sizes[table][1])
+                    known[table] = (int(rows), known[table][1])
         except ServerError:
             return {}
         # Also those of which only the quarantine has rows.
-        names = dict.fromkeys(table.removesuffix(QUARANTINE_SUFFIX) for table in sizes)
+        names = dict.fromkeys(table.removesuffix(QUARANTINE_SUFFIX) for table in known)
         nothing = (0, 0)
         return {
-            name: Statistics(*sizes.get(name, nothing), sizes.get(f"{name}{QUARANTINE_SUFFIX}", nothing)[0])
+            name: Statistics(*known.get(name, nothing), known.get(f"{name}{QUARANTINE_SUFFIX}", nothing)[0])
             for name in names
         }
 
@@ -166,9 +165,17 @@ class Tables:
         """Return `operations` without the removal of a TTL that is gone already: the server would refuse them all."""
         if REMOVE_TTL not in operations:
             return list(operations)
-        found = await self._client.rows(_HAS_TTL, {"database": workspace.database, "table": datasource.table})
+        found = await self._client.rows(
+            _HAS_TTL, {"database": workspace.database, "table": self._at.local(datasource.table)}
+        )
         has_ttl = bool(found and found[0][0])
         return [each for each in operations if has_ttl or each != REMOVE_TTL]
+
+
+def sizes(at: Topology) -> str:
+    """Return the query for rows and bytes of each local table of a database, and whether some are marked as deleted."""
+    what = "table, sum(rows), sum(bytes_on_disk), max(has_lightweight_delete)"
+    return f"SELECT {what} FROM {at.system('parts')} WHERE active AND database = {{database:String}} GROUP BY table"  # noqa: S608
 
 
 def _refused(error: ServerError, workspace: Workspace, table: str, name: str, what: str) -> GatewayError:

@@ -14,8 +14,9 @@ from gateway.catalog import Catalog, CatalogStore, Datasource, Node, Pipe, Snaps
 from gateway.clickhouse import ddl
 from gateway.clickhouse.client import Client
 from gateway.clickhouse.errors import ServerError
+from gateway.clickhouse.topology import Topology
 from gateway.control.view_guards import views_on
-from gateway.control.view_sql import VIEW_SUFFIX, altered_query, check_target, view_query
+from gateway.control.view_sql import VIEW_SUFFIX, altered_query, check_target, piece_query, view_query
 from gateway.core.clock import Clock
 from gateway.core.errors import Conflict, GatewayError, InvalidRequest, NotFound, Unavailable
 from gateway.jobs import Filters, JobStore
@@ -26,11 +27,11 @@ _logger = get_logger(__name__)
 
 POPULATE: Final = "populateview"
 _SWEEP_SECONDS: Final = 30.0
-_VIEWS: Final = (
-    "SELECT database, name FROM system.tables WHERE engine = 'MaterializedView' AND endsWith(name, {end:String})"
-)
 _DESCRIBED: Final = ", ".join(f"{name} = {value}" for name, value in CREATE_SETTINGS.items())
 _TRIES_MAX: Final = 5
+
+# Engines that keep one row of a key: nothing but the engine makes it one.
+_MEET: Final = frozenset({"ReplacingMergeTree", "CollapsingMergeTree", "VersionedCollapsingMergeTree"})
 
 
 class ViewObjects:
@@ -43,6 +44,37 @@ class ViewObjects:
         self._jobs = jobs
         self._clock = clock
 
+    def check_can_populate(self) -> None:
+        """Raise if rows from before a view cannot be put into its target.
+
+        Raises:
+            InvalidRequest: so it is on a cluster: the boundary is drawn on one server.
+        """
+        if self._client.topology.cluster:
+            raise InvalidRequest(
+                "Rows from before a view cannot be populated on a ClickHouse cluster: materialize the node without "
+                "populate, and bring them over with a copy pipe"
+            )
+
+    async def check_can_fill(self, engine: str) -> None:
+        """Raise if the rows of a view must not go into a table of `engine`.
+
+        Raises:
+            InvalidRequest: on a cluster of several shards they stay on their own, and rows of a key would not meet.
+            Unavailable: ClickHouse does not say how many shards there are.
+        """
+        if not self._client.topology.cluster or engine not in _MEET:
+            return
+        try:
+            shards = await self._client.shards()
+        except ServerError as error:
+            raise Unavailable("ClickHouse does not answer, try again shortly", 1) from error
+        if len(shards) > 1:
+            raise InvalidRequest(
+                f"A view cannot fill a {engine} on a ClickHouse cluster of several shards, as rows of one key stay on "
+                "different ones: use AggregatingMergeTree with argMaxState, and argMaxMerge to read it"
+            )
+
     async def create(self, snapshot: Snapshot, pipe: Pipe, node: Node) -> None:
         """Make the view of a materialized node, unless it is there.
 
@@ -51,7 +83,9 @@ class ViewObjects:
             Unavailable: it does not answer.
         """
         workspace, query = snapshot.workspaces[pipe.workspace_id], view_query(snapshot, pipe, node)
-        statement = ddl.create_user_view(workspace.database, f"{node.id}{VIEW_SUFFIX}", node.materialized, query.sql)
+        at, name = self._client.topology, f"{node.id}{VIEW_SUFFIX}"
+        sql = piece_query(snapshot, pipe, node, query.table, at.local(query.table)) if at.cluster else query.sql
+        statement = ddl.create_user_view(at, workspace.database, name, node.materialized, sql)
         try:
             await self._client.command(statement)
         except ServerError as error:
@@ -91,7 +125,9 @@ class ViewObjects:
     async def drop(self, workspace: Workspace, node: Node) -> None:
         """Drop the view of a node that is not recorded as materialized any more; what is left goes with the sweep."""
         try:
-            await self._client.command(ddl.drop_table(workspace.database, f"{node.id}{VIEW_SUFFIX}"))
+            await self._client.command(
+                ddl.drop_view(self._client.topology, workspace.database, f"{node.id}{VIEW_SUFFIX}")
+            )
         except ServerError as error:
             _logger.warning("view.left", database=workspace.database, node=node.id, reason=str(error))
 
@@ -129,7 +165,7 @@ class ViewObjects:
         Raises:
             ServerError, Unavailable: ClickHouse or the metadata database does not answer.
         """
-        rows = await self._client.rows(_VIEWS, {"end": VIEW_SUFFIX})
+        rows = await self._client.rows(views(self._client.topology), {"end": VIEW_SUFFIX})
         await self._catalog.refresh()
         snapshot = self._catalog.snapshot
         there = {(str(database), str(name)) for database, name in rows}
@@ -141,7 +177,7 @@ class ViewObjects:
         }
         for database, name in there - wanted.keys():
             _logger.warning("view.swept", database=database, view=name)
-            await self._client.command(ddl.drop_table(database, name))
+            await self._client.command(ddl.drop_view(self._client.topology, database, name))
         for key in wanted.keys() - there:
             pipe, node = wanted[key]
             jobs = await self._jobs.list(pipe.workspace_id, Filters(kind=POPULATE, pipe_id=pipe.id))
@@ -160,6 +196,12 @@ class ViewObjects:
                 await self.sweep()
             except (ServerError, Unavailable) as error:
                 _logger.warning("view.sweep_failed", reason=str(error))
+
+
+def views(at: Topology) -> str:
+    """Return the query for database and name of the views of materialized nodes."""
+    which = "engine = 'MaterializedView' AND endsWith(name, {end:String})"
+    return f"SELECT DISTINCT database, name FROM {at.everywhere('tables')} WHERE {which}"  # noqa: S608  ours
 
 
 def _unlinked(node: Node) -> Node:

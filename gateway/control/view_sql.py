@@ -105,8 +105,8 @@ def view_query(snapshot: Snapshot, pipe: Pipe, node: Node, changed: Pipe | None 
     return ViewQuery(sql, table, trigger, frozenset(each.id for each in reading.tables.values()))
 
 
-def piece_query(snapshot: Snapshot, pipe: Pipe, node: Node, table: str, staged: str, rows: str) -> str:
-    """Return the query of the view over some rows.
+def piece_query(snapshot: Snapshot, pipe: Pipe, node: Node, table: str, staged: str, rows: str | None = None) -> str:
+    """Return the query of the view over some rows, or over another table.
 
     Args:
         snapshot: what there is.
@@ -114,7 +114,7 @@ def piece_query(snapshot: Snapshot, pipe: Pipe, node: Node, table: str, staged: 
         node: has a view.
         table: the trigger's.
         staged: a table of the same columns, which stands for it.
-        rows: condition over that, fenced: which of its rows.
+        rows: condition over that, fenced: which of its rows; None for all.
 
     Raises:
         InvalidRequest, NotFound: see `view_query`.

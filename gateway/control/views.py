@@ -106,6 +106,8 @@ class ViewControl:
         found = await self._pipes.find_changeable(principal, which, Action.PIPE_ALTER)
         node = node_of(found, which_node)
         _check_free(found)
+        if wanted.populate is not None:
+            self._views.check_can_populate()
         query, columns = await self._query(found, node)
         populate = wanted.populate and _checked(wanted.populate, query)
         target, is_new = await self._target(principal, wanted, query, columns)
@@ -157,6 +159,7 @@ class ViewControl:
             Conflict: rows would be counted twice, or lost; the sentence says what to do.
             Unavailable: ClickHouse or the metadata database does not answer.
         """
+        self._views.check_can_populate()
         found = await self._pipes.find(principal, which, Action.PIPE_ALTER)
         node = _materialized(found, node_of(found, which_node))
         snapshot = self._pipes.snapshot
@@ -237,10 +240,9 @@ class ViewControl:
         snapshot = self._pipes.snapshot
         target = snapshot.datasource(principal.workspace_id, wanted.datasource)
         if target is None:
-            made = await self._datasources.create(
-                principal, wanted.datasource, _proposed(query, columns, wanted.engine)
-            )
-            return made, True
+            proposed = _proposed(query, columns, wanted.engine)
+            await self._views.check_can_fill(proposed.engine.name)
+            return await self._datasources.create(principal, wanted.datasource, proposed), True
         principal.require(Action.DATASOURCE_APPEND, target.id, target.name)
         if target.id in query.reads:
             raise InvalidRequest(f"A node cannot be materialized into what it reads: '{target.name}'")
@@ -251,6 +253,7 @@ class ViewControl:
                 f"Rows of '{target.name}' come to '{query.trigger.name}' through {way}: they would go in a circle"
             )
         check_target(columns, target)
+        await self._views.check_can_fill(target.engine.name)
         return target, False
 
     async def _record(self, principal: Principal, pipe: Pipe, node: Node, target: Datasource) -> tuple[Pipe, Node]:

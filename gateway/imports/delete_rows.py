@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 from gateway.clickhouse import ddl
 from gateway.clickhouse.client import Client
 from gateway.clickhouse.errors import ServerError
+from gateway.clickhouse.topology import Topology
 from gateway.core.clock import Clock
 from gateway.core.errors import Unavailable
 from gateway.jobs import JobContext, JobFailed, JobLost
@@ -26,19 +27,6 @@ KIND: Final = "delete_data"
 
 _POLL_SECONDS_FIRST: Final = 0.02
 _POLL_SECONDS_MAX: Final = 1.0
-
-_MUTATION: Final = (
-    "SELECT mutation_id, is_done, parts_to_do, latest_fail_reason FROM system.mutations WHERE database = "
-    "{database:String} AND table = {table:String} AND position(command, {mark:String}) > 0 ORDER BY create_time LIMIT 1"
-)
-_PARTS: Final = (
-    "SELECT count(), uniqExact(partition_id) FROM system.parts WHERE active AND database = {database:String} "
-    "AND table = {table:String} AND ({partition:String} = '' OR partition_id = {partition:String})"
-)
-_PARTITION: Final = (
-    "SELECT partition_id FROM system.parts WHERE active AND database = {database:String} AND table = {table:String} "
-    "AND (partition_id = {partition:String} OR partition = {partition:String}) LIMIT 1"
-)
 
 # What the server is short of, or busy with: it may pass, and the mutation tries again by itself.
 _PASSING: Final = frozenset({202, 209, 210, 236, 241, 243, 252, 473, 745})
@@ -82,6 +70,7 @@ class RowDeleter:
     def __init__(self, client: Client, clock: Clock, ops: OpsLog) -> None:
         """Delete through `client`; what was done is said to `ops`."""
         self._client = client
+        self._at = client.topology
         self._clock = clock
         self._ops = ops
 
@@ -100,8 +89,7 @@ class RowDeleter:
 
     async def partition_id(self, deletion: Deletion, partition: str) -> str:
         """Return the id of a partition that is given by its id or its value; "" if no row is in such a one."""
-        parameters = {"database": deletion.database, "table": deletion.table, "partition": partition}
-        rows = await self._ask(deletion, _PARTITION, parameters)
+        rows = await self._ask(deletion, partition_query(self._at), {**self._where(deletion), "partition": partition})
         return str(rows[0][0]) if rows else ""
 
     async def run(self, context: JobContext) -> None:
@@ -140,6 +128,7 @@ class RowDeleter:
 
     async def _begin(self, deletion: Deletion, job_id: str) -> None:
         statement = ddl.delete_rows(
+            self._at,
             deletion.database,
             deletion.table,
             f"{deletion.condition} AND {quote_string(job_id)} != ''",
@@ -156,9 +145,9 @@ class RowDeleter:
         parts = max(1, int(context.job.state["parts"]))
         wait = _POLL_SECONDS_FIRST
         shown = 0.0
-        while mutation is not None and not mutation[1]:
-            await self._check(deletion, str(mutation[0]), str(mutation[3]))
-            progress = max(0.0, 100.0 * (1 - min(int(mutation[2]), parts) / parts))
+        while mutation is not None and not mutation[0]:
+            await self._check(deletion, context.job.id, str(mutation[2]))
+            progress = max(0.0, 100.0 * (1 - min(int(mutation[1]), parts) / parts))
             if progress > shown:
                 await context.save(context.job.state, progress=progress)
                 shown = progress
@@ -166,30 +155,57 @@ class RowDeleter:
             wait = min(wait * 1.5, _POLL_SECONDS_MAX)
             mutation = await self._mutation(deletion, context.job.id)
 
-    async def _check(self, deletion: Deletion, mutation: str, reason: str) -> None:
+    async def _check(self, deletion: Deletion, job_id: str, reason: str) -> None:
         """End a mutation that cannot get further: it would block every later one."""
         code = _CODE.search(reason)
         if not reason or (code and int(code[1]) in _PASSING):
             return
-        await self._client.command(ddl.kill_mutation(deletion.database, deletion.table, mutation))
+        await self._client.command(ddl.kill_mutation(self._at, deletion.database, deletion.table, job_id))
         raise JobFailed(f"Rows could not be deleted, some may have been: {_clean(reason, deletion)}")
 
     async def _mutation(self, deletion: Deletion, job_id: str) -> tuple[Any, ...] | None:
-        parameters = {"database": deletion.database, "table": deletion.table, "mark": job_id}
-        rows = await self._ask(deletion, _MUTATION, parameters)
+        """Return whether it is done, parts to do, and why it fails; None if none was begun."""
+        rows = await self._ask(deletion, mutation_query(self._at), {**self._where(deletion), "mark": job_id})
         return rows[0] if rows else None
 
     async def _parts(self, deletion: Deletion) -> tuple[int, int]:
         """Return how many parts there are, in how many partitions."""
-        parameters = {"database": deletion.database, "table": deletion.table, "partition": deletion.partition_id}
-        rows = await self._ask(deletion, _PARTS, parameters)
+        parameters = {**self._where(deletion), "partition": deletion.partition_id}
+        rows = await self._ask(deletion, parts_query(self._at), parameters)
         return int(rows[0][0]), int(rows[0][1])
+
+    def _where(self, deletion: Deletion) -> dict[str, str]:
+        return {"database": deletion.database, "table": self._at.local(deletion.table)}
 
     async def _ask(self, deletion: Deletion, query: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         try:
             return await self._client.rows(query, parameters)
         except ServerError as error:
             raise _failed(error, deletion) from error
+
+
+_STORED: Final = "active AND database = {database:String} AND table = {table:String}"
+
+
+def mutation_query(at: Topology) -> str:
+    """Return the query for the mutation with a mark in it: of a cluster, for those of all its servers together."""
+    return (
+        "SELECT min(is_done), max(parts_to_do), max(latest_fail_reason) "  # noqa: S608  ours
+        f"FROM {at.everywhere('mutations')} WHERE database = {{database:String}} AND table = {{table:String}} "
+        "AND position(command, {mark:String}) > 0 HAVING count() > 0"
+    )
+
+
+def parts_query(at: Topology) -> str:
+    """Return the query for how many parts there are, in how many partitions."""
+    partition = "({partition:String} = '' OR partition_id = {partition:String})"
+    return f"SELECT count(), uniqExact(partition_id) FROM {at.system('parts')} WHERE {_STORED} AND {partition}"  # noqa: S608
+
+
+def partition_query(at: Topology) -> str:
+    """Return the query for the id of a partition that is given by its id or its value."""
+    partition = "(partition_id = {partition:String} OR partition = {partition:String})"
+    return f"SELECT partition_id FROM {at.system('parts')} WHERE {_STORED} AND {partition} LIMIT 1"  # noqa: S608
 
 
 def _shown(partitions: int, *, is_done: bool) -> dict[str, int]:

@@ -19,7 +19,7 @@ from gateway.buffer.batch import stream
 from gateway.clickhouse.client import Client
 from gateway.clickhouse.errors import ServerError
 from gateway.clickhouse.holds import Holds
-from gateway.clickhouse.inserter import ClickHouseInserter
+from gateway.clickhouse.inserter import ClickHouseInserter, Spread
 from gateway.imports.patience import Patience
 from gateway.ingest.fit import Fitted
 from gateway.ingest.jsonrows import JSON_SETTINGS, json_rows, needs_json_rows
@@ -80,6 +80,7 @@ class BlockInserter:
         remember: Remember,
         holds: Holds | None = None,
         datasource_id: str = "",
+        spread: Spread | None = None,
     ) -> None:
         """Insert into `place`.
 
@@ -94,6 +95,7 @@ class BlockInserter:
             remember: makes a new one of them durable.
             holds: asked before each insert, for `datasource_id`.
             datasource_id: of the data source.
+            spread: needed on a cluster; asked for `datasource_id`.
         """
         self._datasource_id = datasource_id
         self._inserter = ClickHouseInserter(
@@ -101,6 +103,7 @@ class BlockInserter:
             lambda _, quarantine: (place.database, place.quarantine_table if quarantine else place.table),
             JSON_SETTINGS,
             holds=holds,
+            spread=spread,
         )
         self._layout = layout
         self._patience = patience

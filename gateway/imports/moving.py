@@ -37,8 +37,8 @@ Plan = Mapping[str, Any]
 Landed = Callable[[int, int], Awaitable[None]]
 """Called when a piece is in its table: with the number of the next, and how many rows are there by now."""
 
-Ready = Callable[[], Awaitable[None]]
-"""Returns when rows may be inserted; see `clickhouse.holds`."""
+Ready = Callable[[str], Awaitable[Mapping[str, Any]]]
+"""Returns when rows may be inserted, see `clickhouse.holds`: settings for an insert under this token; see `.shards`."""
 
 
 class Staged:
@@ -55,6 +55,7 @@ class Staged:
             name: of no other table ever, longer than ten characters: what fills it is found by it.
         """
         self._client = client
+        self._at = client.topology
         self._reader = reader
         self._patience = patience
         self._database = database
@@ -66,8 +67,8 @@ class Staged:
         Raises:
             ServerError: ClickHouse refuses.
         """
-        statement = staging.create_plain(self._database, self._name, columns)
-        await self._patience.attempt(lambda: self._client.command(statement, CREATE_SETTINGS), holds=False)
+        statements = staging.create_plain(self._at, self._database, self._name, columns)
+        await self._patience.attempt(lambda: self._client.commands(statements, CREATE_SETTINGS), holds=False)
 
     async def fill(
         self,
@@ -109,19 +110,21 @@ class Staged:
         Raises:
             ServerError: it does not say.
         """
-        rows = await self._client.rows(staging.FILLING, {"table": self._name})
+        rows = await self._client.rows(staging.filling(self._at), {"table": self._name})
         return float(rows[0][0]) if rows else 0.0
 
     async def kill(self) -> None:
         """End what fills the table, if something does."""
-        await self._patience.silent().attempt(lambda: self._client.command(staging.kill(self._name)), holds=False)
+        statement = staging.kill(self._at, self._name)
+        await self._patience.silent().attempt(lambda: self._client.command(statement), holds=False)
 
     async def plan(self) -> Plan:
         """Return what decides the pieces of the filled table."""
-        where = {"database": self._database, "table": self._name}
-        columns = await self._patience.attempt(lambda: self._client.rows(staging.COLUMNS, where), holds=False)
-        parts = await self._patience.attempt(lambda: self._client.rows(staging.PARTS, where), holds=False)
-        size = await self._patience.attempt(lambda: self._client.rows(staging.BYTES, where), holds=False)
+        settled = staging.settle(self._at, self._database, self._name)
+        await self._patience.attempt(lambda: self._client.commands(settled), holds=False)
+        columns = await self._rows(staging.COLUMNS, self._name)
+        parts = await self._rows(staging.parts(self._at), self._at.local(self._name))
+        size = await self._rows(staging.size(self._at), self._at.local(self._name))
         rows = sum(int(count) for _, count in parts)
         fitting = _PIECE_BYTES_MAX * rows // max(1, int(size[0][0]))
         return {
@@ -152,17 +155,22 @@ class Staged:
             if number < first:
                 continue
             statement = staging.move_rows(self._database, self._name, plan["columns"], part, start, end, target)
-            settings = {**staging.MOVE_SETTINGS, "insert_deduplication_token": f"{token}-{number}"}
+            own = f"{token}-{number}"
+            settings = {**staging.MOVE_SETTINGS, "insert_deduplication_token": own}
             if ready is not None:
-                await ready()
+                settings |= await ready(own)
             await self._insert(statement, settings)
             await landed(number + 1, done)
 
     async def drop(self) -> None:
         """Remove the table; what fills it is ended first. Safe twice."""
         await self.kill()
-        patience = self._patience.silent()
-        await patience.attempt(lambda: self._client.command(ddl.drop_table(self._database, self._name)), holds=False)
+        statements = ddl.drop_table(self._at, self._database, self._name)
+        await self._patience.silent().attempt(lambda: self._client.commands(statements), holds=False)
+
+    async def _rows(self, query: str, table: str) -> list[tuple[Any, ...]]:
+        where = {"database": self._database, "table": table}
+        return await self._patience.attempt(lambda: self._client.rows(query, where), holds=False)
 
     async def _insert(self, statement: str, settings: Mapping[str, Any]) -> None:
         await self._patience.attempt(lambda: self._client.insert_select(statement, settings))

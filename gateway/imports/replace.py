@@ -25,11 +25,12 @@ from typing import Any, Final
 from gateway.clickhouse import ddl
 from gateway.clickhouse.client import Client
 from gateway.clickhouse.errors import ServerError
+from gateway.clickhouse.topology import BY_BATCH
 from gateway.core.errors import InvalidRequest
 from gateway.imports.patience import Patience
 from gateway.jobs.context import JobFailed
 from gateway.schema.columns import CREATE_SETTINGS
-from gateway.schema.names import quote_identifier, quote_string
+from gateway.schema.names import quote_string
 
 # How often the staged table is made anew because the data source was changed meanwhile.
 _TRIES_MAX: Final = 20
@@ -54,10 +55,23 @@ class Replacement:
     """The replacing of one data source by one job."""
 
     def __init__(
-        self, client: Client, patience: Patience, database: str, table: str, *, job_id: str, condition: str
+        self,
+        client: Client,
+        patience: Patience,
+        database: str,
+        table: str,
+        *,
+        job_id: str,
+        condition: str,
+        sharding: str = BY_BATCH,
     ) -> None:
-        """Replace rows of `table`: those that match `condition`, a fenced one; all if it is empty."""
+        """Replace rows of `table`: those that match `condition`, a fenced one; all if it is empty.
+
+        On a cluster it has to be empty; `sharding` is the table's.
+        """
         self._client = client
+        self._at = client.topology
+        self._sharding = sharding
         self._patience = patience
         self._database = database
         self._table = table
@@ -124,7 +138,7 @@ class Replacement:
                 await self._bring_over(due)
             await self._start_merges()
         for table in {self._staged, self.loading}:
-            await self._command(ddl.drop_table(self._database, table))
+            await self._commands(ddl.drop_table(self._at, self._database, table))
 
     async def _made_due(self, *, everywhere: bool) -> Swap:
         if not self._condition:
@@ -135,27 +149,41 @@ class Replacement:
         """Exchange, unless it was done already and only the answer was lost."""
 
         async def exchange() -> None:
-            if await self._uuid(self._staged) == new:
-                names = f"{self._name(self._table)} AND {self._name(self._staged)}"
-                await self._client.command(f"EXCHANGE TABLES {names}")
+            if await self._uuid(self._staged) == new and not await self._is_sent():
+                await self._client.command(ddl.exchange_tables(self._at, self._database, self._table, self._staged))
 
         await self._patience.attempt(exchange, holds=False)
+
+    async def _is_sent(self) -> bool:
+        """Say whether a cluster has been told, and is about to do it: told again, it would undo it.
+
+        Raises:
+            ServerError: it has; look again.
+        """
+        if not self._at.cluster:
+            return False
+        rows = await self._client.rows(ddl.is_exchange_sent(self._at, self._staged))
+        if rows[0][0]:
+            raise ServerError("the servers of the cluster have yet to exchange the tables", None)
+        return False
 
     # With a condition
 
     async def _splice(self, *, everywhere: bool) -> Swap:
         """Make the staged table anew; return what is to be known of it. A failure leaves one that is of no use."""
         await self._stop_merges()
-        await self._client.command(ddl.drop_table(self._database, self._staged))
+        await self._client.commands(ddl.drop_table(self._at, self._database, self._staged))
         await self._create(self._staged)
         old = await self._uuid(self._table)
         await self._client.command(f"SYSTEM STOP MERGES {self._name(self._staged)}")  # until the parts are compared
-        await self._client.command(self._alter(self._staged, [f"ATTACH PARTITION ALL FROM {self._name(self._table)}"]))
+        await self._client.commands(self._alter(self._staged, [f"ATTACH PARTITION ALL FROM {self._name(self._table)}"]))
         linked = await self._linked()
         await self._client.command(f"SYSTEM START MERGES {self._name(self._staged)}")
         partitions = [""] if everywhere else await self._partitions(self.loading)
         await self._delete(self._staged, self._condition, partitions)
-        await self._client.command(self._alter(self._staged, [f"ATTACH PARTITION ALL FROM {self._name(self.loading)}"]))
+        await self._client.commands(
+            self._alter(self._staged, [f"ATTACH PARTITION ALL FROM {self._name(self.loading)}"])
+        )
         return {"old": old, "new": await self._uuid(self._staged), "linked": linked}
 
     async def _linked(self) -> list[str]:
@@ -190,7 +218,8 @@ class Replacement:
         running = await self._inserts()
         await patience.until(lambda: self._are_gone(running), "")
         await patience.attempt(lambda: self._move_late(linked))
-        await patience.attempt(lambda: self._client.command(ddl.drop_table(self._database, self._staged)))
+        statements = ddl.drop_table(self._at, self._database, self._staged)
+        await patience.attempt(lambda: self._client.commands(statements))
 
     async def _move_late(self, linked: frozenset[str]) -> None:
         """Move the parts that are not `linked` from the old table into the new. May be repeated."""
@@ -203,14 +232,16 @@ class Replacement:
             old = [part.name for part in parts if part.partition == partition and part.name in linked]
             for start in range(0, len(old), _CLAUSES_MAX):
                 clauses = [f"DROP PART {quote_string(name)}" for name in old[start : start + _CLAUSES_MAX]]
-                await self._client.command(self._alter(self._staged, clauses))
+                await self._client.commands(self._alter(self._staged, clauses))
             clause = f"MOVE PARTITION ID {quote_string(partition)} TO TABLE {self._name(self._table)}"
-            await self._client.command(self._alter(self._staged, [clause]))
+            await self._client.commands(self._alter(self._staged, [clause]))
 
     async def _delete(self, table: str, condition: str, partitions: list[str]) -> None:
         """Delete rows that match, in the partitions with these ids ("": everywhere), and wait until they are gone."""
         for partition in partitions:
-            statement = ddl.delete_rows(self._database, table, condition, partition_id=partition, is_lightweight=False)
+            statement = ddl.delete_rows(
+                self._at, self._database, table, condition, partition_id=partition, is_lightweight=False
+            )
             await self._command(statement, {"mutations_sync": 0})
         await self._patience.until(lambda: self._is_mutated(table), "Deleting the rows that are replaced")
 
@@ -273,29 +304,41 @@ class Replacement:
         """Run a statement that may be run twice."""
         await self._patience.attempt(lambda: self._client.command(statement, settings), holds=False)
 
+    async def _commands(self, statements: ddl.Statements) -> None:
+        """Run statements that may be run twice."""
+        await self._patience.attempt(lambda: self._client.commands(statements), holds=False)
+
     async def _create(self, table: str) -> None:
         """Make a table like the data source's, with its engine and all its settings, unless it is there."""
-        statement = f"CREATE TABLE IF NOT EXISTS {self._name(table)} AS {self._name(self._table)}"
-        await self._client.command(statement, CREATE_SETTINGS)
+        statements = ddl.create_like(self._at, self._database, table, self._table, self._sharding)
+        await self._client.commands(statements, CREATE_SETTINGS)
 
     async def _uuid(self, table: str) -> str:
-        """Return the UUID of a table, "" if there is none."""
-        query = "SELECT toString(uuid) FROM system.tables WHERE database = {database:String} AND name = {table:String}"
-        rows = await self._patience.attempt(
-            lambda: self._client.rows(query, {"database": self._database, "table": table}), holds=False
+        """Return the UUID of a table, "" if there is none. The servers of a cluster come to one opinion first."""
+        query = (
+            f"SELECT DISTINCT toString(uuid) FROM {self._at.everywhere('tables')} "  # noqa: S608  ours
+            "WHERE database = {database:String} AND name = {table:String}"
         )
-        return str(rows[0][0]) if rows else ""
+        where = {"database": self._database, "table": self._at.local(table)}
+
+        async def ask() -> str:
+            rows = await self._client.rows(query, where)
+            if len(rows) > 1:
+                raise ServerError("the servers of the cluster have yet to exchange the tables", None)
+            return str(rows[0][0]) if rows else ""
+
+        return await self._patience.attempt(ask, holds=False)
 
     async def _system(self, what: str, columns: str, table: str, rest: str) -> list[tuple[Any, ...]]:
         where = "database = {database:String} AND table = {table:String}"
         query = f"SELECT {columns} FROM system.{what} WHERE {where} {rest}"  # noqa: S608  the caller's are ours
         return await self._client.rows(query, {"database": self._database, "table": table})
 
-    def _alter(self, table: str, clauses: list[str]) -> str:
-        return ddl.alter_table(self._database, table, clauses)
+    def _alter(self, table: str, clauses: list[str]) -> ddl.Statements:
+        return ddl.alter_table(self._at, self._database, table, clauses)
 
     def _name(self, table: str) -> str:
-        return f"{quote_identifier(self._database)}.{quote_identifier(table)}"
+        return ddl.place(self._database, table)
 
 
 def check_can_replace_rows(engine: str) -> None:

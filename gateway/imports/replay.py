@@ -21,6 +21,7 @@ from gateway.clickhouse.client import Client
 from gateway.clickhouse.errors import ServerError
 from gateway.clickhouse.holds import holds_of
 from gateway.clickhouse.reasons import matches
+from gateway.clickhouse.shards import spread_of
 from gateway.core.clock import Clock
 from gateway.core.errors import InvalidRequest, Unavailable
 from gateway.imports.insert import BlockInserter, Landed, Layout, Place
@@ -291,6 +292,7 @@ class _Blocks:
             remember=replay.remember,
             holds=holds_of(tools.catalog, tools.clock),
             datasource_id=replay.datasource_id,
+            spread=spread_of(tools.catalog, tools.client),
         )
 
     async def land(self, part: Part, first: int, limits: Mapping[str, int], number: int, *, is_over: bool) -> int:

@@ -17,9 +17,11 @@ from random import Random
 from typing import Any, Final
 
 from gateway.catalog import Catalog, Datasource
+from gateway.clickhouse import ddl
 from gateway.clickhouse.client import Client
 from gateway.clickhouse.errors import ServerError
 from gateway.clickhouse.holds import holds_of
+from gateway.clickhouse.shards import sharding_in, spread_of
 from gateway.core.clock import Clock
 from gateway.core.errors import InvalidRequest, Unavailable
 from gateway.imports.ahead import read_ahead
@@ -42,9 +44,6 @@ KIND: Final = "import"
 
 _FETCHES_MAX: Final = 5  # times a URL that does not answer is asked
 _FETCH_SHARE: Final = 0.2  # of the progress of an import from a URL
-_STATISTICS: Final = (
-    "SELECT total_rows, total_bytes FROM system.tables WHERE database = {database:String} AND name = {table:String}"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +156,9 @@ class _Import:
         return await source_of(self._tools.catalog, self._context.job, "a file was imported into it")
 
     async def _show_statistics(self, source: Datasource) -> None:
-        rows = await self._patience.attempt(
-            lambda: self._tools.client.rows(_STATISTICS, {"database": self._database, "table": source.table})
-        )
+        at = self._tools.client.topology
+        where = {"database": self._database, "table": at.local(source.table)}
+        rows = await self._patience.attempt(lambda: self._tools.client.rows(ddl.sizes(at), where))
         size = {"bytes": int(rows[0][1] or 0), "row_count": int(rows[0][0] or 0)} if rows else {}
         await self._save(shown={"statistics": size})
 
@@ -254,6 +253,7 @@ class _Import:
             remember=self._remember_halved,
             holds=holds_of(self._tools.catalog, self._tools.clock),
             datasource_id=source.id,
+            spread=spread_of(self._tools.catalog, self._tools.client),
         )
         async with aclosing(read_ahead(reading.blocks)) as blocks:
             async for block in blocks:
@@ -334,9 +334,14 @@ class _Import:
 
     def _replacement(self, patience: Patience) -> Replacement:
         job = self._context.job
-        condition = self._spec.condition
         return Replacement(
-            self._tools.client, patience, self._database, job.datasource_id, job_id=job.id, condition=condition
+            self._tools.client,
+            patience,
+            self._database,
+            job.datasource_id,
+            job_id=job.id,
+            condition=self._spec.condition,
+            sharding=sharding_in(self._tools.catalog, job.datasource_id),
         )
 
     async def _replace(self, replacement: Replacement) -> None:

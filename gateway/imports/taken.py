@@ -13,6 +13,7 @@ from typing import Any, Final
 from gateway.clickhouse import ddl, staging
 from gateway.clickhouse.client import Client
 from gateway.clickhouse.errors import ServerError
+from gateway.clickhouse.topology import FIRST_SHARD
 from gateway.imports.patience import Patience
 from gateway.ingest.refit import QuarantineRow
 from gateway.jobs import JobFailed
@@ -48,6 +49,7 @@ class Taken:
     def __init__(self, client: Client, database: str, datasource_id: str, quarantine: str, job_id: str) -> None:
         mark = job_id.replace("-", "")
         self._client = client
+        self._at = client.topology
         self._database = database
         self._quarantine = quarantine
         self._taking = f"{datasource_id}_taking_{mark}"
@@ -66,13 +68,14 @@ class Taken:
             ServerError: ClickHouse refuses for good.
         """
         if not await self._exists(self._taken, patience):
-            await self._command(staging.create(self._database, self._taking, self._quarantine), patience)
+            await self._commands(staging.create(self._at, self._database, self._taking, self._quarantine), patience)
             query = staging.partitions(self._database, self._quarantine, condition)
             for (partition,) in await self._rows(query, {}, patience):
                 check()
                 await self._move(self._quarantine, partition, self._taking, patience)
             check()
-            await self._command(staging.rename(self._database, self._taking, self._taken), patience)
+            await self._rename(patience)
+        await self._open(patience)
         return await self.parts(patience)
 
     async def columns(self, schema: Schema, condition: str, patience: Patience) -> list[str]:
@@ -121,7 +124,8 @@ class Taken:
                 await self._put_back(table, patience)
         except JobFailed:
             if not await self._exists(self._taken, patience):
-                await self._command(staging.rename(self._database, self._taking, self._taken), patience)
+                await self._rename(patience)
+            await self._open(patience)
             return False
         return True
 
@@ -131,19 +135,20 @@ class Taken:
 
     async def parts(self, patience: Patience) -> list[Part]:
         """Return where the rows are that were taken."""
-        found = await self._rows(staging.PARTS, {"database": self._database, "table": self._taken}, patience)
+        where = {"database": self._database, "table": self._at.local(self._taken)}
+        found = await self._rows(staging.parts(self._at), where, patience)
         return [Part(name, int(rows)) for name, rows in found]
 
     async def drop(self, patience: Patience) -> None:
         """Let go of the rows that were taken, all of which are elsewhere by now. Safe twice."""
         await self._put_back(self._taking, patience)
         for table in (self._taken, self._taking):
-            await self._command(ddl.drop_table(self._database, table), patience)
+            await self._commands(ddl.drop_table(self._at, self._database, table), patience)
 
     async def forget(self, patience: Patience) -> None:
         """Drop everything: the data source is gone."""
         for table in (self._taken, self._taking):
-            await self._command(ddl.drop_table(self._database, table), patience)
+            await self._commands(ddl.drop_table(self._at, self._database, table), patience)
 
     async def _put_back(self, table: str, patience: Patience) -> None:
         if await self._exists(table, patience):
@@ -152,7 +157,7 @@ class Taken:
 
     async def _move(self, table: str, partition: str, to: str, patience: Patience) -> None:
         try:
-            await self._command(staging.move(self._database, table, partition, to), patience)
+            await self._commands([staging.move(self._at, self._database, table, partition, to)], patience)
         except ServerError as error:
             if error.code == _OTHER_STRUCTURE:
                 raise JobFailed(
@@ -161,11 +166,20 @@ class Taken:
             raise
 
     async def _exists(self, table: str, patience: Patience) -> bool:
-        rows = await self._rows(staging.EXISTS, {"database": self._database, "table": table}, patience)
+        where = {"database": self._database, "table": self._at.local(table)}
+        rows = await self._rows(staging.EXISTS, where, patience)
         return bool(rows[0][0])
 
-    async def _command(self, statement: str, patience: Patience) -> None:
-        await patience.attempt(lambda: self._client.command(statement), holds=False)
+    async def _rename(self, patience: Patience) -> None:
+        await self._commands([staging.rename(self._at, self._database, self._taking, self._taken)], patience)
+
+    async def _open(self, patience: Patience) -> None:
+        """Have the rows that were taken be readable, and where they can be read: on all replicas."""
+        opened = ddl.distributed(self._at, self._database, self._taken, FIRST_SHARD)
+        await self._commands([*opened, *staging.settle(self._at, self._database, self._taken)], patience)
+
+    async def _commands(self, statements: Sequence[str], patience: Patience) -> None:
+        await patience.attempt(lambda: self._client.commands(statements), holds=False)
 
     async def _rows(self, query: str, parameters: Mapping[str, Any], patience: Patience) -> list[tuple[Any, ...]]:
         return await patience.attempt(lambda: self._client.rows(query, parameters), holds=False)

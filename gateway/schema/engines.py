@@ -83,14 +83,18 @@ class Engine:
     version: str = ""
     columns: str = ""
 
-    def clause(self, schema: Schema, extra_settings: Mapping[str, SettingValue] | None = None) -> str:
+    def clause(
+        self, schema: Schema, extra_settings: Mapping[str, SettingValue] | None = None, replica: str = ""
+    ) -> str:
         """Return `ENGINE = …` with all its clauses.
 
         Args:
             schema: of the data source; gives the sorting key when this engine has none.
             extra_settings: settings of ours; they win over the client's. Null takes none.
+            replica: arguments, SQL, that make it Replicated; "" for an engine that is not. Null takes none.
         """
-        return "ENGINE = " + self._render(self.sorting_key or default_sorting_key(schema), extra_settings or {})
+        key = self.sorting_key or default_sorting_key(schema)
+        return "ENGINE = " + self._render(key, extra_settings or {}, replica)
 
     @property
     def full(self) -> str:
@@ -119,14 +123,16 @@ class Engine:
             shown.pop("primary_key", None)
         return {"engine": self.name, "engine_full": self.full, **shown}
 
-    def _render(self, sorting_key: str, extra_settings: Mapping[str, SettingValue]) -> str:
+    def _render(self, sorting_key: str, extra_settings: Mapping[str, SettingValue], replica: str = "") -> str:
+        if not _KINDS[self.name].clauses:
+            return self.name
         given = [self.ver, self.is_deleted, self.sign, self.version]
         names = ", ".join(quote_identifier(name) for name in given if name)
         if self.columns:
             names = f"({', '.join(quote_identifier(name) for name in _names(self.columns))})"
-        head = f"{self.name}({names})" if names else self.name
-        if not _KINDS[self.name].clauses:
-            return head
+        arguments = ", ".join(text for text in (replica, names) if text)
+        name = f"Replicated{self.name}" if replica else self.name
+        head = f"{name}({arguments})" if arguments else name
         settings = {**parse_settings(self.settings), **extra_settings} if self.settings else extra_settings
         clauses = (
             ("PARTITION BY", _wrapped(self.partition_key)),

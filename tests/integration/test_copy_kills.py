@@ -57,6 +57,7 @@ class Steps:
 class _Killer:
     def __init__(self, steps, inner):
         self._steps, self._inner = steps, inner
+        self.topology = getattr(inner, "topology", None)
 
     def __getattr__(self, name):
         async def call(*args, **kwargs):

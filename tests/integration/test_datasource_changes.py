@@ -201,6 +201,7 @@ class _KilledClient:
     """A client whose process is killed right after the statement that begins the mutation."""
 
     def __init__(self, client: Client) -> None:
+        self.topology = client.topology
         self.rows = client.rows
         self._client = client
 

@@ -8,6 +8,7 @@ import pytest
 from gateway.clickhouse import ddl
 from gateway.clickhouse.client import Client, ClientOptions
 from gateway.clickhouse.errors import ServerError
+from gateway.clickhouse.topology import ONE_SERVER
 from gateway.core.clock import SystemClock
 from gateway.imports.insert import BlockInserter, Landed, Layout, Place
 from gateway.imports.patience import Patience
@@ -60,13 +61,13 @@ def engine(tmp_path_factory):
 async def client(engine):
     client = Client(ClientOptions(engine.url, engine.user, engine.password))
     await client.command("DROP DATABASE IF EXISTS d SYNC")
-    await client.command(ddl.create_database("d"))
+    await client.command(ddl.create_database(ONE_SERVER, "d"))
     await client.command(
         "CREATE TABLE d.t (id UInt32, word Decimal(9, 2) DEFAULT 5, CONSTRAINT not_odd CHECK id != 7) ENGINE = MergeTree "
         "ORDER BY id SETTINGS non_replicated_deduplication_window = 1000"
     )
     quarantine = Datafile(quarantine_schema(SCHEMA), QUARANTINE_ENGINE)
-    await client.command(ddl.create_table("d", "t_quarantine", quarantine, 1000))
+    await client.commands(ddl.create_table(ONE_SERVER, "d", "t_quarantine", quarantine, 1000, ""))
     yield client
     await client.aclose()
 

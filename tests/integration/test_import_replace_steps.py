@@ -1,5 +1,6 @@
 """Replace, cut off at every single statement: before it was run, or after it was run and its answer was lost."""
 
+from collections.abc import Iterable
 from random import Random
 from typing import Any
 
@@ -31,6 +32,7 @@ class Statements:
 
     def __init__(self, client: Client, kill_at: int = -1, *, after: bool = False, lost_at: int = -1) -> None:
         self.count = 0
+        self.topology = client.topology
         self._client = client
         self._kill_at = kill_at
         self._after = after
@@ -47,6 +49,10 @@ class Statements:
             raise Killed
         if number == self._lost_at:
             raise ServerError("no answer", None)
+
+    async def commands(self, statements: Iterable[str], settings: Any = None) -> None:
+        for each in statements:
+            await self.command(each, settings)
 
     async def rows(self, sql: str, parameters: Any = None) -> list[tuple[Any, ...]]:
         return await self._client.rows(sql, parameters)

@@ -51,6 +51,10 @@ class Killer:
     after: bool = False
     steps: int = field(default=0, init=False)
 
+    @property
+    def topology(self):
+        return self.inner.topology
+
     def __getattr__(self, name):
         async def call(*args, **kwargs):
             self.steps += 1

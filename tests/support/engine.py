@@ -64,8 +64,10 @@ class EngineHandle:
                 stream.close()
 
 
-def start_engine(data_dir: Path, **options: Any) -> EngineHandle:
+def start_engine(data_dir: Path, *, module: str = "tests.support.engine", **options: Any) -> EngineHandle:
     """Start an engine on `data_dir` and return when it answers; the caller closes it.
+
+    `module`, run as a script, is the process.
 
     Raises:
         RuntimeError: it did not start; the message is what it said.
@@ -73,7 +75,7 @@ def start_engine(data_dir: Path, **options: Any) -> EngineHandle:
     given = {"password": secrets.token_hex(16), "exit_when_stdin_closes": True, **options}
     with TemporaryFile() as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.engine", str(data_dir.absolute()), orjson.dumps(given).decode()],
+            [sys.executable, "-m", module, str(data_dir.absolute()), orjson.dumps(given).decode()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -211,6 +211,17 @@ def test_variables_of_a_kubernetes_service_are_explained():
         ({"database_url": "postgresql+asyncpg://h/d"}, "secret must be set"),
         ({"outbound_allow": "files.internal, http://h/"}, "outbound_allow has an entry"),
         ({"clickhouse_user": "u"}, "without clickhouse_url"),
+        ({"clickhouse_cluster": "main"}, "needs clickhouse_url"),
+        ({"clickhouse_insert_quorum": "2", "clickhouse_url": "http://h:8123"}, "without clickhouse_cluster"),
+        ({"clickhouse_cluster": "a'b", "clickhouse_url": "http://h:8123"}, "must be a name of letters"),
+        (
+            {
+                "clickhouse_cluster": "c",
+                "clickhouse_url": "http://h:8123",
+                "clickhouse_cluster_path": "/t/{shard}/{table}",
+            },
+            "must begin with / and have {uuid} and {shard}",
+        ),
         ({"clickhouse_url": "h:8123"}, "must look like"),
         ({"clickhouse_url": "http://h:99999/"}, "must look like"),
         ({"clickhouse_url": "http://u:p@h/", "clickhouse_password": "q"}, "again"),
