@@ -6,6 +6,9 @@ from hypothesis import settings
 
 from tests.support.gateway import shared_if_started
 from tests.support.leaks import find_leaks
+from tests.support.postgres import postgres, postgres_url
+
+__all__ = ["postgres", "postgres_url"]
 
 # How long an example takes is the machine's business; a test never asserts it.
 settings.register_profile("sluice", deadline=None, print_blob=True)

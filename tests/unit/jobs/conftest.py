@@ -1,4 +1,4 @@
-"""A real database of jobs for each test, SQLite or the PostgreSQL that SLUICE_TEST_DATABASE_URL names."""
+"""A real database of jobs for each test, on SQLite and on PostgreSQL."""
 
 import pytest
 
