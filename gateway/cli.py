@@ -10,15 +10,14 @@ import asyncio
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from gateway import __version__
-from gateway.commands import ADOPT_HELP, EXIT_FAILED, complain, say
+from gateway.commands import EXIT_FAILED, complain, say
 from gateway.commands.backup_options import add_backup
+from gateway.commands.parsing import add_command, add_groups
 from gateway.config import (
-    DEFAULTS,
     SPECS,
     WORKER_SETTINGS,
     ConfigurationError,
@@ -27,10 +26,7 @@ from gateway.config import (
     as_toml,
     clickhouse_address,
     engine_directory,
-    flag,
-    format_value,
     load,
-    variable,
     with_secret,
 )
 from gateway.core.clock import SystemClock
@@ -43,12 +39,6 @@ _logger = get_logger(__name__)
 
 # A shorter one is not looked for in the log: it would be found inside of words.
 _SECRET_CHARACTERS_MIN: Final = 6
-
-_SETTINGS_NOTE: Final = """\
-Every option may also be in the environment, under the name shown, or in a TOML file under its own name with `_` for `-`
-(batch_rows_max = 50000). The command line wins over the environment, the environment over the file.
-A secret may be in a file of its own, which the environment names: SLUICE_SECRET_FILE=/run/secrets/secret.
-Sizes: 64MiB, 10MB, 4096. Durations: 500ms, 1s, 5m, 2.5. Booleans: on, off."""
 
 _EXAMPLES: Final = """\
 examples:
@@ -65,20 +55,6 @@ exit codes: 0 done; 1 it failed; 2 the settings or the command are wrong"""
 _CLICKHOUSE_SETTINGS: Final = ("clickhouse_url", "clickhouse_user", "clickhouse_password", "engine_memory_bytes_max")
 _ENGINE_SETTINGS: Final = ("data_dir", *_CLICKHOUSE_SETTINGS, "log_level", "log_format")
 _HEALTH_SETTINGS: Final = ("host", "port", "tls_certificate")
-_CATALOG_SETTINGS: Final = ("data_dir", "database_url", "secret")
-_ADOPT_SETTINGS: Final = (*_CATALOG_SETTINGS, "clickhouse_url", "clickhouse_user", "clickhouse_password")
-
-# Name, what it does, its arguments.
-_WORKSPACE_ACTIONS: Final = (
-    ("ls", "List the workspaces with their limits.", ()),
-    ("create", "Make a workspace, and show its admin token.", ("NAME", "LIMIT=N")),
-    ("drop", "Drop a workspace with all that is in it, for good: its name, twice.", ("NAME", "NAME-AGAIN")),
-    (
-        "limit",
-        "Set limits of a workspace, or of one token of it: `LIMIT@TOKEN=N`; `LIMIT=` for none of its own.",
-        ("NAME", "LIMIT=N"),
-    ),
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -293,108 +269,14 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add(commands, "serve", _serve, "Serve: supervisor, embedded engine and workers.", SPECS)
-    _add(commands, "worker", _worker, "Do jobs: imports, deletes, copies. As many as you like.", WORKER_SETTINGS)
-    _add(commands, "engine", _engine, "Run the embedded engine alone, for workers elsewhere.", _ENGINE_SETTINGS)
-    _add(commands, "health", _health, "Ask a gateway or worker of this machine if it is alive.", _HEALTH_SETTINGS)
-    _add(commands, "check-config", _check_config, "Show the settings that would be used, secrets hidden.", SPECS)
-    _add_log(commands)
-    _add_workspace(commands)
-    add_backup(lambda *what: _add(commands, *what))
-    _add(commands, "version", _version, "Show the version.", ())
-    return parser
-
-
-def _add_log(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    log = commands.add_parser("log", help="Look into write-ahead logs; adopt those of a lost node.", allow_abbrev=False)
-    actions = log.add_subparsers(required=True, metavar="ACTION")
-    for name, text in (
-        ("inspect", "List segments and frames; changes nothing."),
-        ("verify", "Read everything, change nothing; exit code 1 if something is damaged."),
-        ("adopt", "Put into ClickHouse, each row once, what a lost node still owes."),
-    ):
-        action = _add(actions, name, _log, text, _ADOPT_SETTINGS if name == "adopt" else ())
-        action.usage = f"sluice log {name} [options] DIR"
-        action.add_argument("directory", metavar="DIR", help="a data directory, its `log`, or the log of one worker")
-        action.set_defaults(action=name)
-        if name == "adopt":
-            action.description = ADOPT_HELP
-
-
-def _log(options: Mapping[str, str]) -> int:
-    if options["action"] == "adopt":
-        from gateway.commands.adopt import run  # noqa: PLC0415
-
-        configure(LoggingOptions(level="error"))
-        return run(options)
-    from gateway.commands.log import log_report  # noqa: PLC0415
-
-    return log_report(Path(options["directory"]), with_segments=options["action"] == "inspect")
-
-
-def _add_workspace(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    workspace = commands.add_parser("workspace", help="Workspaces and their limits.", allow_abbrev=False)
-    actions = workspace.add_subparsers(required=True, metavar="ACTION")
-    for name, text, arguments in _WORKSPACE_ACTIONS:
-        action = _add(actions, name, _workspace, text, _CATALOG_SETTINGS)
-        action.usage = " ".join([f"sluice workspace {name} [options]", *arguments])
-        for what in arguments:
-            several = what == "LIMIT=N"
-            action.add_argument(what, nargs="*" if several else None, default=[] if several else None)
-        action.set_defaults(action=name)
-
-
-def _workspace(options: Mapping[str, str]) -> int:
-    from gateway.commands.workspace import run  # noqa: PLC0415
-
-    return run(options)
-
-
-def _add(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    name: str,
-    run: Callable[[Mapping[str, str]], int],
-    text: str,
-    settings: Sequence[str] | Mapping[str, object],
-) -> argparse.ArgumentParser:
-    """Add a command with the options of `settings`; return it."""
-    command = commands.add_parser(
-        name,
-        usage=f"sluice {name} [options]" if settings else None,
-        help=text,
-        description=text,
-        epilog=_SETTINGS_NOTE if settings else None,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        argument_default=argparse.SUPPRESS,
+    add_command(commands, "serve", _serve, "Serve: supervisor, embedded engine and workers.", SPECS)
+    add_command(commands, "worker", _worker, "Do jobs: imports, deletes, copies. As many as you like.", WORKER_SETTINGS)
+    add_command(commands, "engine", _engine, "Run the embedded engine alone, for workers elsewhere.", _ENGINE_SETTINGS)
+    add_command(
+        commands, "health", _health, "Ask a gateway or worker of this machine if it is alive.", _HEALTH_SETTINGS
     )
-    command.set_defaults(run=run)
-    if settings:
-        command.add_argument("--config", metavar="FILE", help="TOML file with settings  SLUICE_CONFIG")
-    groups: dict[str, argparse._ArgumentGroup] = {}
-    for setting in settings:
-        spec = SPECS[setting]
-        group = groups.get(spec.group) or command.add_argument_group(spec.group)
-        groups[spec.group] = group
-        default = spec.default_text or format_value(spec, getattr(DEFAULTS, setting))
-        about = f"{spec.help} [{default}]  {variable(setting)}".replace("%", "%%")
-        is_switch = spec.kind == "boolean"
-        group.add_argument(
-            flag(setting),
-            dest=setting,
-            metavar="|".join(spec.choices) or _METAVARS[spec.kind],
-            help=about,
-            nargs="?" if is_switch else None,
-            const="on" if is_switch else None,
-        )
-    return command
-
-
-_METAVARS: Final = {
-    "text": "TEXT",
-    "path": "PATH",
-    "integer": "N",
-    "size": "SIZE",
-    "duration": "DURATION",
-    "boolean": "on|off",
-}
+    add_command(commands, "check-config", _check_config, "Show the settings that would be used, secrets hidden.", SPECS)
+    add_groups(commands)
+    add_backup(lambda *what: add_command(commands, *what))
+    add_command(commands, "version", _version, "Show the version.", ())
+    return parser

@@ -26,6 +26,7 @@ from gateway.core.clock import Clock, SystemClock
 from gateway.core.errors import GatewayError
 from gateway.flush.flusher import Inserter
 from gateway.supervisor import DirectoryTaken, claim_directory
+from gateway.telemetry.logs import LoggingOptions, configure
 from gateway.wal import LogLocked, UnknownFormat
 
 _LOOK_SECONDS: Final = 0.1
@@ -52,7 +53,8 @@ class _Sum:
 
 def run(options: Mapping[str, Any]) -> int:
     """Adopt the logs in the directory that `options` name; return the exit code."""
-    settings, directory = load(options).settings, Path(options["directory"]).absolute()
+    configure(LoggingOptions(level="error"))
+    settings, directory = load(options).settings, Path(options["DIR"]).absolute()
     _check(settings)
     try:
         logs = _logs(directory)

@@ -1,9 +1,15 @@
 """Log: `sluice log inspect` and `verify`, which look into the write-ahead log and change nothing."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from gateway.commands import EXIT_FAILED, complain, say
 from gateway.wal import UnknownFormat, inspect
+
+
+def run(options: Mapping[str, str]) -> int:
+    """Do what the `action` in `options` says with `DIR`; return the exit code."""
+    return _report(Path(options["DIR"]), with_segments=options["action"] == "inspect")
 
 
 def logs_in(directory: Path) -> list[Path]:
@@ -15,7 +21,7 @@ def logs_in(directory: Path) -> list[Path]:
     return [directory] if is_log or any(directory.glob("[0-9]*.log")) else []
 
 
-def log_report(directory: Path, *, with_segments: bool) -> int:
+def _report(directory: Path, *, with_segments: bool) -> int:
     """Print a report on the log in `directory`, or on all logs of a data directory; return the exit code."""
     status = 0
     for log in logs_in(directory) or [directory]:

@@ -172,7 +172,10 @@ class Postgres:
         except PermissionError:
             pass
         package, copy = binaries.parents[1], self._home / "install"
-        for each in (binaries.parent, package.with_suffix(".libs")):  # where the wheel put the libraries of the binaries
+        for each in (
+            binaries.parent,
+            package.with_suffix(".libs"),
+        ):  # where the wheel put the libraries of the binaries
             if each.exists():
                 shutil.copytree(each, copy / each.relative_to(package.parent))
         return copy / binaries.relative_to(package.parent)
