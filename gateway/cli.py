@@ -30,6 +30,7 @@ from gateway.config import (
     with_secret,
 )
 from gateway.core.clock import SystemClock
+from gateway.core.errors import Unavailable, reason_of
 from gateway.core.parent import say_ready
 from gateway.core.process import EXIT_CONFIGURATION, hide, preload
 from gateway.telemetry import metrics
@@ -190,6 +191,12 @@ def _guarded(run: Callable[[], int]) -> int:
     """Return what `run` returns; what it raises is logged, for Python's own last words would not hide secrets."""
     try:
         return run()
+    except ConfigurationError as error:
+        _logger.error("process.refused", reason=str(error))  # noqa: TRY400  it is said whole
+        return _EXIT_CONFIGURATION
+    except Unavailable as error:
+        _logger.error("process.failed", reason=reason_of(error))  # noqa: TRY400
+        return EXIT_FAILED
     except Exception:
         _logger.exception("process.failed")
         return EXIT_FAILED

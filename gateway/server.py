@@ -172,6 +172,7 @@ async def _gauges(worker: Worker, clock: Clock) -> None:
             metrics.pending_bytes.labels(name).set(sizes[name])
         shown |= rows.keys()
         metrics.oldest_pending_row_seconds.labels().set(worker.lane.buffer.oldest_age_seconds())
+        metrics.catalog_age_seconds.labels().set(worker.catalog.age_seconds())
         metrics.log_bytes.labels().set(worker.lane.buffer.disk_bytes)
         stats = worker.lane.buffer.log_stats
         metrics.log_syncs.labels().inc(stats.syncs - syncs)

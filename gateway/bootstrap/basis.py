@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from gateway.auth.seal import Seal
 from gateway.auth.service import Authenticator
 from gateway.catalog import Catalog, CatalogStore
+from gateway.catalog.layout import IncompatibleCatalog
 from gateway.clickhouse.client import Client, ClientOptions
 from gateway.clickhouse.reader import HttpReader
 from gateway.clickhouse.topology import Topology
-from gateway.config import Settings, WorkerIdentity
+from gateway.config import ConfigurationError, Settings, WorkerIdentity
 from gateway.control.datasources import DatasourceControl
 from gateway.control.oplog import OpsLogWriter
 from gateway.control.service import ServiceTables
@@ -48,8 +49,12 @@ async def opened(settings: Settings, identity: WorkerIdentity, clock: Clock) -> 
 
     Raises:
         Unavailable: the metadata database does not answer.
+        ConfigurationError: it is a later version's, and not for this one.
     """
-    store = await CatalogStore.open(database_url(settings), clock)
+    try:
+        store = await CatalogStore.open(database_url(settings), clock)
+    except IncompatibleCatalog as error:
+        raise ConfigurationError(str(error)) from error
     catalog = Catalog(store, clock, mark=store.mark)
     await catalog.start()
     topology = Topology(

@@ -3,7 +3,10 @@
     models     what each of them is
     names      which names they may have                                   pure
     tables     how they lie in the database
-    database   one engine for SQLite and PostgreSQL: locks, snapshots, errors
+    layout     which revision a database has; what is done about it
+    migrations the way from each revision to the next, and back; Alembic's
+    engines    connections to SQLite and PostgreSQL
+    database   one door to both: locks, snapshots, errors
     change     every way the record changes, each inside one transaction
     store      the door to the database
     snapshot   the record in memory, kept fresh: what the event path reads

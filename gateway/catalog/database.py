@@ -4,7 +4,7 @@
 |-------------------|--------------------------------------------|-------------------------------------------|
 | a reader sees     | one moment (WAL)                           | one moment (REPEATABLE READ)              |
 | writers are serial| by the write lock, taken at BEGIN          | by the lock of `catalog_version`'s row    |
-| the first creation| under the same write lock                  | under an advisory lock                    |
+| a change of layout| under the same write lock                  | under an advisory lock                    |
 | a writer waits    | `LOCK_WAIT_SECONDS_MAX`, then `Unavailable`| the same                                  |
 | after a commit    | on disk (`synchronous=FULL`)               | on disk, as the server is configured      |
 
@@ -19,45 +19,46 @@ from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
-    Column,
     ColumnElement,
     Connection,
     Double,
     Executable,
     Row,
     Select,
-    Table,
     cast,
-    event,
     extract,
     func,
-    insert,
-    inspect,
     literal,
     select,
+    text,
     update,
 )
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.schema import CreateColumn
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.catalog import tables
+from gateway.catalog import layout, tables
+from gateway.catalog.engines import (
+    APPLICATION,
+    LOCK_WAIT_SECONDS_MAX,
+    is_postgresql,
+    postgresql_engine,
+    sqlite_engine,
+)
 from gateway.core.clock import Clock
-from gateway.core.errors import Conflict, Internal, Unavailable
-
-# Changes are small and few: ten seconds of waiting for the others means that one of them hangs.
-LOCK_WAIT_SECONDS_MAX: Final = 10
+from gateway.core.errors import Conflict, Unavailable
 
 # SQLite does not wait for the lock under which a file changes to WAL; so we do, in steps of this.
 _WAL_RETRY_SECONDS: Final = 0.05
 
-# Reads are short; a worker needs one connection for its poll and few for the control plane.
-_CONNECTIONS_MAX: Final = 4
+# Any number, the same for every process of every version: "the tables are being made or changed".
+_LAYOUT_LOCK: Final = 0x51_01_CE
 
-# Any number, the same for every process of every version: "the catalog is being created".
-_CREATION_LOCK: Final = 0x51_01_CE
+_OTHERS: Final = text(
+    "SELECT pid FROM pg_stat_activity"
+    " WHERE datname = current_database() AND application_name = :name AND pid <> pg_backend_pid()"
+).bindparams(name=APPLICATION)
 
 # Rows made into objects at a time, so that loading 100 000 tokens does not hold the event loop.
 _ROWS_AT_ONCE: Final = 1000
@@ -66,33 +67,46 @@ _Model = TypeVar("_Model")
 _Result = TypeVar("_Result")
 
 
-class IncompatibleCatalog(Internal):
-    """The database was made by a version of the gateway whose layout this one does not know."""
-
-
 class Database:
     """The engine and its connections. Owns them; `aclose` lets them go."""
 
     def __init__(self, url: str, clock: Clock) -> None:
         """Take the database at `url`, as `CatalogStore.open` describes it; nothing is opened yet."""
-        self._url = make_url(url)
         self._clock = clock
-        self._is_sqlite = self._url.get_backend_name() == "sqlite"
-        self._engine = _sqlite_engine(self._url) if self._is_sqlite else _postgresql_engine(self._url)
+        self._is_sqlite = not is_postgresql(url)
+        self._engine = sqlite_engine(make_url(url)) if self._is_sqlite else postgresql_engine(url)
 
     async def prepare(self) -> None:
-        """Create the tables if there are none, or those an older version had not. Many processes may do so at once.
+        """Create the tables if there are none, or what an older version had not. Many processes may do so at once.
 
         Raises:
-            IncompatibleCatalog: there are tables, of a layout this version does not know.
+            IncompatibleCatalog: the tables are of a later version, and not for this one.
             Unavailable: the database does not answer.
         """
         if self._is_sqlite:
             await self._enter_wal()
-        async with self._transaction(writes=True) as transaction:
-            if not self._is_sqlite:
-                await transaction.execute(select(func.pg_advisory_xact_lock(_CREATION_LOCK)))
-            await transaction.run(_bring_up_to_date)
+        async with self._transaction(writes=False) as transaction:
+            is_ready = await transaction.run(layout.is_ready)
+        if not is_ready:
+            async with self._alone() as transaction:
+                await transaction.run(layout.bring_up_to_date)
+
+    async def look_at_layout(self) -> layout.Layout:
+        """Return which revision the database has; changes nothing."""
+        async with self._transaction(writes=False) as transaction:
+            return await transaction.run(layout.look)
+
+    async def go_back(self, revision: str) -> None:
+        """Bring the tables to an earlier revision; no gateway may use them.
+
+        Raises:
+            InvalidRequest: there is no such earlier revision.
+            Conflict: gateways are connected; of a SQLite file that cannot be told.
+        """
+        async with self._alone() as transaction:
+            if not self._is_sqlite and (others := (await transaction.all(_OTHERS))):
+                raise Conflict(f"{len(others)} connections of gateways are open: stop every node and worker first")
+            await transaction.run(lambda connection: layout.go_back(connection, revision))
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator["Transaction"]:
@@ -139,13 +153,21 @@ class Database:
         deadline = self._clock.monotonic() + LOCK_WAIT_SECONDS_MAX
         while True:
             try:
-                await asyncio.to_thread(_set_wal, self._url.database or "")
+                await asyncio.to_thread(_set_wal, self._engine.url.database or "")
             except sqlite3.OperationalError as error:
                 if "locked" not in str(error) or self._clock.monotonic() > deadline:
                     raise _unavailable() from error
                 await self._clock.sleep(_WAL_RETRY_SECONDS)
             else:
                 return
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator["Transaction"]:
+        """Give a transaction that excludes all others of this kind."""
+        async with self._transaction(writes=True) as transaction:
+            if not self._is_sqlite:
+                await transaction.execute(select(func.pg_advisory_xact_lock(_LAYOUT_LOCK)))
+            yield transaction
 
     @asynccontextmanager
     async def _transaction(self, *, writes: bool) -> AsyncIterator["Transaction"]:
@@ -189,9 +211,9 @@ class Transaction:
         """Return what `model_of` makes of each row."""
         return await _whole(self._stream(query, model_of))
 
-    async def run(self, work: Callable[[Connection], None]) -> None:
-        """Carry out several statements that are written for a connection without `await`."""
-        await _whole(self._connection.run_sync(work))
+    async def run(self, work: Callable[[Connection], _Result]) -> _Result:
+        """Return what `work` returns: several statements, written for a connection without `await`."""
+        return await _whole(self._connection.run_sync(work))
 
     async def _stream(self, query: Select[Any], model_of: Callable[[Any], _Model]) -> list[_Model]:
         models: list[_Model] = []
@@ -241,66 +263,3 @@ def _unavailable() -> Unavailable:
 def _set_wal(path: str) -> None:
     with closing(sqlite3.connect(path, timeout=LOCK_WAIT_SECONDS_MAX)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
-
-
-def _sqlite_engine(url: URL) -> AsyncEngine:
-    engine = create_async_engine(
-        url,
-        pool_size=_CONNECTIONS_MAX,
-        max_overflow=0,
-        pool_timeout=LOCK_WAIT_SECONDS_MAX,
-        connect_args={"timeout": LOCK_WAIT_SECONDS_MAX},
-    )
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def set_up(connection: Any, _record: Any) -> None:
-        # The driver would begin transactions by itself, late and without the write lock; `begin` below does it instead.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def begin(connection: Connection) -> None:
-        # A transaction that starts as a reader and then writes fails at once if another wrote in between.
-        writes = connection.get_execution_options().get("writes")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
-
-
-def _postgresql_engine(url: URL) -> AsyncEngine:
-    settings = {"lock_timeout": f"{LOCK_WAIT_SECONDS_MAX}s", "application_name": "sluice"}
-    return create_async_engine(
-        url,
-        pool_size=_CONNECTIONS_MAX,
-        max_overflow=0,
-        pool_timeout=LOCK_WAIT_SECONDS_MAX,
-        pool_pre_ping=True,  # a server that was restarted is met again without one failed request
-        connect_args={"server_settings": settings, "timeout": LOCK_WAIT_SECONDS_MAX, "command_timeout": 30},
-    )
-
-
-def _bring_up_to_date(connection: Connection) -> None:
-    if not inspect(connection).has_table(tables.catalog_schema.name):
-        tables.metadata.create_all(connection, checkfirst=False)
-        connection.execute(insert(tables.catalog_schema).values(version=tables.SCHEMA_VERSION))
-        connection.execute(insert(tables.catalog_version).values(version=0))
-    found = connection.execute(select(tables.catalog_schema.c.version)).scalar_one()
-    version = found
-    while version in tables.UPGRADES:
-        brought = tables.UPGRADES[version]
-        new = [each for each in brought if isinstance(each, Table)]
-        tables.metadata.create_all(connection, new, checkfirst=False)
-        for column in (each for each in brought if isinstance(each, Column)):
-            definition = CreateColumn(column).compile(dialect=connection.dialect)
-            connection.exec_driver_sql(f"ALTER TABLE {column.table.name} ADD COLUMN {definition}")
-        version += 1
-    if version != tables.SCHEMA_VERSION:
-        raise IncompatibleCatalog(
-            f"The metadata database has layout {found}, this version knows layouts up to {tables.SCHEMA_VERSION}: "
-            "start the version of the gateway that made it, or a later one"
-        )
-    if version != found:
-        connection.execute(update(tables.catalog_schema).values(version=version))

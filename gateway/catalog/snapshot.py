@@ -11,6 +11,7 @@ import asyncio
 import math
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
@@ -18,7 +19,7 @@ import structlog
 
 from gateway.catalog.models import BuiltinToken, Datasource, Pipe, Token, Variable, Workspace
 from gateway.core.clock import Clock
-from gateway.core.errors import Unavailable
+from gateway.core.errors import Unavailable, reason_of
 
 _log = structlog.get_logger(__name__)
 
@@ -188,7 +189,7 @@ class Catalog:
         # Checks are numbered: the last one begun, the last one that came to an end, and how that one ended.
         self._begun = 0
         self._ended = 0
-        self._failure: str | None = None
+        self._failure: Unavailable | None = None
         self._begun_at = -math.inf
         self._fresh_at = -math.inf
 
@@ -218,7 +219,7 @@ class Catalog:
                 await self.refresh()
             except Unavailable as error:
                 if not was_stale:
-                    _log.warning("catalog.stale", reason=str(error), version=self._snapshot.version)
+                    _log.warning("catalog.stale", reason=reason_of(error), version=self._snapshot.version)
                 was_stale = True
             else:
                 if was_stale:
@@ -240,22 +241,20 @@ class Catalog:
             if self._ended <= begun_before and not self._is_closed:
                 await self._check()
             if self._failure is not None:
-                raise Unavailable(self._failure)
+                raise Unavailable(str(self._failure)) from self._failure.__cause__
 
     async def refresh_if_told(self, *, ask: bool) -> None:
         """Return as `refresh` does, without asking the database when it is known that nothing changed.
 
+        While the database does not answer, what is known has to do: reading goes on.
+
         Args:
             ask: where nobody tells of changes, ask; else the snapshot is as fresh as polling keeps it.
-
-        Raises:
-            Unavailable: see `refresh`.
         """
         mark = self._mark()
-        if mark is None:
-            if ask:
-                await self.refresh()
-        elif mark != self._marked:
+        if self._failure is not None or (mark is None and not ask) or (mark is not None and mark == self._marked):
+            return
+        with suppress(Unavailable):
             await self.refresh()
             self._marked = mark
 
@@ -274,7 +273,7 @@ class Catalog:
         try:
             self._snapshot = self._snapshot.after(await self._source.changes_since(known))
         except Unavailable as error:
-            self._failure = str(error)
+            self._failure = error
         else:
             self._failure = None
             self._fresh_at = self._begun_at

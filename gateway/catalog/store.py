@@ -10,6 +10,7 @@ from sqlalchemy import Select, Table, make_url, select
 from gateway.catalog import rows, tables
 from gateway.catalog.change import Change
 from gateway.catalog.database import Database, Transaction
+from gateway.catalog.engines import is_postgresql
 from gateway.catalog.models import BuiltinToken, Datasource, Pipe, Token, Variable, Workspace
 from gateway.catalog.news import News
 from gateway.catalog.snapshot import Changes, Gone, Snapshot
@@ -181,11 +182,11 @@ class CatalogStore:
 
 
 def _news_of(url: str) -> News | None:
-    parsed = make_url(url)
-    if not parsed.drivername.startswith("sqlite") or not parsed.database or parsed.database == ":memory:":
+    database = "" if is_postgresql(url) else make_url(url).database or ""
+    if database in {"", ":memory:"}:
         return None
     try:
-        return News(Path(f"{parsed.database}-news"))
+        return News(Path(f"{database}-news"))
     except OSError as error:
         _logger.warning("catalog.no_news", reason=str(error))  # readers ask the database instead
         return None

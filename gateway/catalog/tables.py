@@ -1,6 +1,6 @@
 """Tables: how the record lies in the database, SQLite and PostgreSQL alike.
 
-    catalog_schema      one row: the version of this layout
+    catalog_schema      one row: the number of the oldest revision whose gateways can work with this layout
     catalog_version     one row: counts changes
     workspaces          ┐
     datasources         │
@@ -20,11 +20,10 @@ Only portable types: text, big integers, double precision. Lists and mappings ar
 them. Nothing here is secret: tokens are signed, not stored, variables are sealed, and the
 secret of both is elsewhere.
 
-The layout has a version. `Database.prepare` brings an older one up to date, by the steps of `UPGRADES`, and refuses one
-it does not know. Changing anything below changes a format: it takes a new version, and a step.
+Changing anything below changes a format: it takes a revision in `migrations`, which says how.
 """
 
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import (
     BigInteger,
@@ -39,7 +38,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION: Final = 3
+# What `catalog_schema` says of a new database; see `migrations`.
+OLDEST_REVISION: Final = 3
 
 # A reader further behind than this loads everything anew, so older tombstones can go. A worker polls twice a second:
 # it is behind this far only after it could not reach the database for long.
@@ -210,9 +210,3 @@ schedules = Table(
     Column("next_at", Double, nullable=False, index=True),
     Column("job_id", Text, nullable=False),
 )
-
-# Version → the tables and columns that the next one brought.
-UPGRADES: Final[dict[int, tuple[Table | Column[Any], ...]]] = {
-    1: (jobs,),
-    2: (pipes, variables, schedules, workspaces.c.limits, datasources.c.hold),
-}

@@ -41,6 +41,23 @@ _GROUPS: Final[Mapping[str, _Group]] = {
             ("adopt", "Put into ClickHouse, each row once, what a lost node still owes.", ("DIR",)),
         ),
     ),
+    "metadata": _Group(
+        "The layout of the metadata database: which revision it has, and the way up and down.",
+        _CATALOG_SETTINGS,
+        (
+            ("status", "Show its revision; exit code 1 if this version cannot use it as it is.", ()),
+            (
+                "upgrade",
+                "Make the tables, or what they lack. Every start does so too; here it is a step of its own.",
+                (),
+            ),
+            (
+                "downgrade",
+                "Go back to revision REV, said twice, for an earlier version. What later revisions brought is lost.",
+                ("REV", "REV-AGAIN"),
+            ),
+        ),
+    ),
     "workspace": _Group(
         "Workspaces and their limits, beside a gateway that runs or not.",
         _CATALOG_SETTINGS,

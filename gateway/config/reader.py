@@ -15,6 +15,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
@@ -77,6 +78,7 @@ def load(flags: Mapping[str, str], environment: Mapping[str, str] | None = None)
             except ValueError as error:
                 problems.append(f"{label}: {_shown(SPECS[name], raw)}{error}")
     settings = replace(DEFAULTS, **values)
+    settings = replace(settings, database_url=_with_driver(settings.database_url))
     problems += _clashes(settings)
     if problems:
         raise ConfigurationError(*problems)
@@ -219,10 +221,7 @@ def _clashes(settings: Settings) -> Iterator[str]:
         yield "role api is one worker: leave workers out, or start role all"
     if settings.secret and len(settings.secret) < _SECRET_CHARACTERS_MIN:
         yield "secret must have at least 32 characters"
-    if settings.database_url and not settings.database_url.startswith(("sqlite+aiosqlite:", "postgresql+asyncpg:")):
-        yield "database_url must begin with sqlite+aiosqlite: or postgresql+asyncpg:"
-    if settings.database_url.startswith("postgresql") and not settings.secret:
-        yield "secret must be set when database_url is PostgreSQL, to the same on every node that uses it"
+    yield from _database_clashes(settings)
     try:
         parse_allow_list(settings.outbound_allow)
     except ValueError as error:
@@ -236,6 +235,29 @@ def _clashes(settings: Settings) -> Iterator[str]:
             yield "rate_limits says datasource.requests, and events_requests_per_second_max says it again"
     yield from _serving_clashes(settings)
     yield from _clickhouse_clashes(settings)
+
+
+def _database_clashes(settings: Settings) -> Iterator[str]:
+    if settings.database_url and not settings.database_url.startswith(tuple(_DRIVERS.values())):
+        yield "database_url must begin with postgresql: or sqlite:"
+    if settings.database_url.startswith("postgresql"):
+        if not settings.secret:
+            yield "secret must be set when database_url is PostgreSQL, to the same on every node that uses it"
+        if find_spec("asyncpg") is None:
+            yield "database_url is PostgreSQL, whose driver is an extra: pip install 'sluice-gateway[postgres]'"
+
+
+# How people write it → how the library names its driver.
+_DRIVERS: Final = {
+    "postgres:": "postgresql+asyncpg:",
+    "postgresql:": "postgresql+asyncpg:",
+    "sqlite:": "sqlite+aiosqlite:",
+}
+
+
+def _with_driver(url: str) -> str:
+    scheme, colon, rest = url.partition(":")
+    return _DRIVERS.get(scheme + colon, scheme + colon) + rest
 
 
 def _serving_clashes(settings: Settings) -> Iterator[str]:

@@ -166,7 +166,7 @@ class Settings:
     database_url: str = _text(
         "Tokens and metadata",
         "",
-        "Where data sources, tokens, pipes and jobs are recorded: sqlite+aiosqlite:///… or postgresql+asyncpg://….",
+        "Where data sources, tokens, pipes and jobs are recorded: postgresql://user:password@host/database, or sqlite:///path.",
         secret=True,
         default_text="SQLite in the data directory",
     )

@@ -85,3 +85,9 @@ class CustomAnswer(GatewayError):
 
 class Internal(GatewayError):
     """Our bug."""
+
+
+def reason_of(error: GatewayError) -> str:
+    """Return, for the operator's log, the sentence and the first line of what was behind it."""
+    cause = str(error.__cause__ or "").partition("\n")[0]
+    return f"{error} ({cause})" if cause else str(error)

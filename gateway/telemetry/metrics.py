@@ -115,6 +115,12 @@ oldest_pending_row_seconds = Declared(
     "Age of the oldest row not yet committed.",
     multiprocess_mode="livemax",
 )
+catalog_age_seconds = Declared(
+    Gauge,
+    "sluice_catalog_age_seconds",
+    "For how long the metadata database has not been heard.",
+    multiprocess_mode="livemax",
+)
 recovered_rows = Declared(
     Counter, "sluice_buffer_recovered_rows_total", "Rows found in the log at a start and taken up again."
 )

@@ -23,7 +23,7 @@ CSV = b"1,one\n2,two\nx,not a number\n"
 @asynccontextmanager
 async def jobs_of(gateway):
     """The jobs, as a worker has them; and the workspace."""
-    catalog = await CatalogStore.open(f"sqlite+aiosqlite:///{gateway.data_dir / 'metadata.db'}", SystemClock())
+    catalog = await CatalogStore.open(gateway.database_url, SystemClock())
     try:
         yield JobStore(catalog.database, SystemClock()), (await catalog.list_workspaces())[0].id
     finally:

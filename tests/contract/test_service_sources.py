@@ -242,7 +242,7 @@ def test_nothing_in_them_opens_a_door(gateway):
 
 async def _other_workspace(gateway: Gateway) -> str:
     """Make a workspace, and return a token that may do everything there."""
-    store = await CatalogStore.open(f"sqlite+aiosqlite:///{gateway.data_dir / 'metadata.db'}", SystemClock())
+    store = await CatalogStore.open(gateway.database_url, SystemClock())
     try:
         async with store.change() as change:
             workspace = await change.create_workspace(gateway.new_name("workspace"))

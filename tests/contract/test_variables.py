@@ -1,11 +1,12 @@
 """Environment Variables API: variables.md, line by line, on a real gateway."""
 
-import sqlite3
-from contextlib import closing
 from datetime import datetime
 from urllib.parse import urlencode
 
 import pytest
+from sqlalchemy import select
+
+from gateway.catalog import tables
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 VALUE = "v4lue-that-nobody-is-shown"
@@ -127,10 +128,12 @@ def test_only_who_administers_the_workspace_sees_variables(gateway, name, scope)
 
 
 def test_the_database_does_not_hold_the_value(gateway, name):
-    with closing(sqlite3.connect(gateway.data_dir / "metadata.db")) as database:
-        (sealed,) = database.execute("SELECT sealed FROM variables WHERE name = ?", (name,)).fetchone()
-        everything = "\n".join(database.iterdump())
+    async def read(store, _):
+        async with store.database.reading() as transaction:
+            return [await transaction.all(select(table)) for table in tables.metadata.sorted_tables]
 
-    assert sealed.startswith("1.")
+    everything = repr(gateway.in_catalog(read))
+
+    assert f"'{name}', 'secret', '1." in everything
     assert VALUE not in everything
     assert (gateway.data_dir / "secret").read_text().strip() not in everything

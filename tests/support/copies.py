@@ -1,8 +1,11 @@
 """Copies for tests: made and run as clients do it."""
 
-import sqlite3
 from typing import Any
 
+from sqlalchemy import update
+
+from gateway.catalog import CatalogStore
+from gateway.catalog.tables import schedules
 from tests.support.gateway import Gateway
 from tests.support.pipes import make_pipe
 
@@ -33,10 +36,13 @@ def run_copy(gateway: Gateway, pipe: str, **params: str) -> dict[str, Any]:
 def make_due(gateway: Gateway, pipe: str, at: float) -> None:
     """Set the moment at which the schedule of a pipe is due, as if it had been that all along."""
     found = gateway.get(f"/v0/pipes/{pipe}").json["id"]
-    with sqlite3.connect(gateway.data_dir / "metadata.db", timeout=30) as connection:
-        changed = connection.execute("UPDATE schedules SET next_at = ? WHERE pipe_id = ?", (at, found)).rowcount
-    connection.close()
-    assert changed == 1
+
+    async def move(store: CatalogStore, _: str) -> int:
+        moved = update(schedules).where(schedules.c.pipe_id == found).values(next_at=at).returning(schedules.c.pipe_id)
+        async with store.database.writing_uncounted() as transaction:
+            return len(await transaction.all(moved))
+
+    assert gateway.in_catalog(move) == 1
 
 
 def jobs_of(gateway: Gateway, pipe: str) -> list[dict[str, Any]]:

@@ -85,8 +85,10 @@ class Answer:
 class Gateway:
     """One `sluice serve` with its data directory; `start` it and, whatever happens, `end` it."""
 
-    def __init__(self, directory: Path, *options: str) -> None:
+    def __init__(self, directory: Path, *options: str, database_url: str = "") -> None:
+        """Prepare one in `directory`; without a `database_url` its metadata is there too."""
         self.data_dir = directory / "data"
+        self.database_url = database_url or f"sqlite+aiosqlite:///{self.data_dir / 'metadata.db'}"
         self.log = directory / "gateway.log"
         self.port = 0
         self.token = ""
@@ -94,6 +96,11 @@ class Gateway:
         self.tls: ssl.SSLContext | None = None  # what to reach it with, if it speaks HTTPS
         self.shown: set[str] = set()  # the signatures of all tokens that requests had
         self._options = options
+        if database_url:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            secret = secrets.token_hex(16)
+            (self.data_dir / "secret").write_text(secret)
+            self._options = ("--database-url", database_url, "--secret", secret, *options)
         self._process: subprocess.Popen[bytes] | None = None
         self._names = count(1)
 
@@ -326,7 +333,7 @@ class Gateway:
         """Do `work` with the gateway's catalog and the id of its first workspace, from outside."""
 
         async def run() -> Any:
-            store = await CatalogStore.open(f"sqlite+aiosqlite:///{self.data_dir / 'metadata.db'}", SystemClock())
+            store = await CatalogStore.open(self.database_url, SystemClock())
             try:
                 everything = await store.list_workspaces()
                 return await work(store, next(each.id for each in everything if each.name == FIRST_WORKSPACE))
@@ -377,7 +384,10 @@ def shared_gateway(request: pytest.FixtureRequest) -> Gateway:
     if _SHARED not in config.stash:
         directory = TemporaryDirectory(prefix="sluice-test-")
         config.add_cleanup(directory.cleanup)
-        config.stash[_SHARED] = started = Gateway(Path(directory.name))
+        url = ""
+        if os.environ.get("SLUICE_TEST_METADATA") == "postgresql":  # the same promises, with the other database
+            url = request.getfixturevalue("postgres").new_database("gateway")
+        config.stash[_SHARED] = started = Gateway(Path(directory.name), database_url=url)
         config.add_cleanup(started.end)
         started.start()
     return config.stash[_SHARED]

@@ -73,6 +73,10 @@ class Postgres:
             self.close()
             raise
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
     def start(self) -> None:
         """Start it, and return when it answers; on the same port as before, if there was one."""
         tries = 1 if self.port else _PORTS_TRIED_MAX
@@ -204,11 +208,19 @@ def postgres_server(**settings: str) -> Iterator[Postgres]:
         server.close()
 
 
+_SHARED = pytest.StashKey[Postgres]()
+
+
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
+def postgres(request: pytest.FixtureRequest) -> Postgres:
     """The server that the tests of this process share; a test may stop it, and must leave it running."""
-    with postgres_server() as server:
-        yield server
+    config = request.config
+    if _SHARED not in config.stash:
+        server = Postgres()
+        config.add_cleanup(server.close)
+        server.start()
+        config.stash[_SHARED] = server
+    return config.stash[_SHARED]
 
 
 @pytest.fixture

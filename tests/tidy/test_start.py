@@ -8,6 +8,7 @@ import pytest
 
 LATE = {
     "gateway.server": {
+        "alembic",
         "sqlglot",
         "clickhouse_connect",
         "pyarrow.parquet",

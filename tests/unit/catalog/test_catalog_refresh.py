@@ -160,6 +160,21 @@ async def test_the_snapshot_outlives_the_database(catalog, clock, watched):
     assert catalog.age_seconds() == 1
 
 
+async def test_who_only_reads_asks_once_of_a_database_that_is_away_and_goes_on(catalog, watched, store):
+    watched.is_down = True
+    watched.checks = 0
+
+    for _ in range(3):
+        await catalog.refresh_if_told(ask=True)
+    assert watched.checks == 1
+
+    watched.is_down = False
+    await catalog.refresh()  # as polling does
+    datasource = await _create(store)
+    await catalog.refresh_if_told(ask=True)
+    assert datasource.id in catalog.snapshot.datasources
+
+
 async def test_callers_share_a_failure(catalog, watched):
     watched.checks = 0
     watched.is_down = True

@@ -3,10 +3,8 @@
 import asyncio
 
 import pytest
-from sqlalchemy import Column, inspect, select, text, update
-from sqlalchemy.schema import DropTable
 
-from gateway.catalog import CatalogStore, Definition, NameTaken, Origin, database, tables
+from gateway.catalog import CatalogStore, Definition, NameTaken, Origin, engines
 from gateway.core.clock import SystemClock
 from gateway.core.errors import Conflict, InvalidRequest, NotFound, Unavailable
 
@@ -50,63 +48,6 @@ async def test_processes_that_start_at_the_same_moment_make_one_first_workspace(
     assert {len(snapshot.tokens) for snapshot in snapshots} == {4}
     for store in stores:
         await store.aclose()
-
-
-async def test_tables_of_another_layout_are_refused(url, store):
-    async with store._database.writing() as (transaction, _):
-        await transaction.execute(update(tables.catalog_schema).values(version=99))
-
-    with pytest.raises(database.IncompatibleCatalog, match="layout 99"):
-        await CatalogStore.open(url, SystemClock())
-
-
-async def make_version(url, version):
-    """Make a database as an earlier version of the layout left it: with a data source in it, without what came later."""
-    store = await CatalogStore.open(url, SystemClock())
-    async with store.change() as change:
-        await change.create_datasource((await store.list_workspaces())[0].id, EVENTS)
-    async with store._database.writing() as (transaction, _):
-        later = [each for n, brought in tables.UPGRADES.items() if n >= version for each in reversed(brought)]
-        for each in later:
-            if isinstance(each, Column):
-                await transaction.execute(text(f"ALTER TABLE {each.table.name} DROP COLUMN {each.name}"))
-            else:
-                await transaction.execute(DropTable(each))
-        await transaction.execute(update(tables.catalog_schema).values(version=version))
-    await store.aclose()
-
-
-@pytest.mark.parametrize("version", list(tables.UPGRADES))
-async def test_a_database_of_an_earlier_version_is_brought_up_to_date_by_all_that_start_at_once(url, version):
-    await make_version(url, version)
-
-    stores = await asyncio.gather(*(CatalogStore.open(url, SystemClock()) for _ in range(6)))
-
-    for store in stores:
-        snapshot = await store.load_snapshot()
-        assert [each.name for each in snapshot.datasources.values()] == [EVENTS.name]
-        assert [dict(each.limits) for each in snapshot.workspaces.values()] == [{}]
-        assert not snapshot.pipes
-        assert not snapshot.variables
-        async with store._database.reading() as transaction:
-            assert (await transaction.first(select(tables.catalog_schema))).version == tables.SCHEMA_VERSION
-            assert await transaction.each(select(tables.jobs), tuple) == []
-        await store.aclose()
-
-
-async def test_a_database_of_version_1_gets_the_indexes_a_new_one_has(url):
-    await make_version(url, 1)
-
-    store = await CatalogStore.open(url, SystemClock())
-
-    def names(connection):
-        found.update(index["name"] for index in inspect(connection).get_indexes("jobs"))
-
-    found = set()
-    async with store._database.reading() as transaction:
-        await transaction.run(names)
-    assert found == {index.name for index in tables.jobs.indexes}
-    await store.aclose()
 
 
 async def test_a_database_that_cannot_be_opened_is_unavailable(tmp_path):
@@ -191,9 +132,7 @@ async def test_of_two_processes_that_want_a_name_one_gets_it(store, other_store,
 
 
 async def test_a_writer_that_waits_too_long_hears_unavailable(url, store, monkeypatch):
-    monkeypatch.setattr(database, "LOCK_WAIT_SECONDS_MAX", 0.2)
-    if not url.startswith("sqlite"):
-        monkeypatch.setattr(database, "LOCK_WAIT_SECONDS_MAX", 1)
+    monkeypatch.setattr(engines, "LOCK_WAIT_SECONDS_MAX", 0.2 if url.startswith("sqlite") else 1)
     hasty = await CatalogStore.open(url, SystemClock())
 
     async with store.change():
