@@ -193,7 +193,7 @@ def _guarded(run: Callable[[], int]) -> int:
         return run()
     except ConfigurationError as error:
         _logger.error("process.refused", reason=str(error))  # noqa: TRY400  it is said whole
-        return _EXIT_CONFIGURATION
+        return EXIT_CONFIGURATION
     except Unavailable as error:
         _logger.error("process.failed", reason=reason_of(error))  # noqa: TRY400
         return EXIT_FAILED

@@ -57,8 +57,8 @@ _LAYOUT_LOCK: Final = 0x51_01_CE
 
 _OTHERS: Final = text(
     "SELECT pid FROM pg_stat_activity"
-    " WHERE datname = current_database() AND application_name = :name AND pid <> pg_backend_pid()"
-).bindparams(name=APPLICATION)
+    " WHERE datname = current_database() AND application_name LIKE :name AND pid <> pg_backend_pid()"
+).bindparams(name=f"{APPLICATION}%")
 
 # Rows made into objects at a time, so that loading 100 000 tokens does not hold the event loop.
 _ROWS_AT_ONCE: Final = 1000

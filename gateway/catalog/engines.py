@@ -1,5 +1,6 @@
 """Engines: connections to the metadata database, and how their transactions begin."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from sqlalchemy import Connection, event
@@ -18,12 +19,12 @@ _CONNECTIONS_MAX: Final = 4
 # No statement takes so long, waiting for locks included, but for one whose answer is lost: the server is cut off.
 _STATEMENT_SECONDS_MAX: Final = LOCK_WAIT_SECONDS_MAX + 5
 
-_POSTGRESQL: Final = "postgresql+asyncpg:"
+POSTGRESQL: Final = "postgresql+asyncpg:"
 
 
 def is_postgresql(url: str) -> bool:
     """Return whether `url` is one of PostgreSQL; else it is one of SQLite."""
-    return url.startswith(_POSTGRESQL)
+    return url.startswith(POSTGRESQL)
 
 
 def sqlite_engine(url: URL) -> AsyncEngine:
@@ -54,14 +55,14 @@ def sqlite_engine(url: URL) -> AsyncEngine:
     return engine
 
 
-def postgresql_engine(url: str) -> AsyncEngine:
-    """Return an engine for `url`, which the driver reads itself, as libpq does: TLS, several hosts, a password file.
+def connecting(url: str, application: str) -> Callable[[], Awaitable[Any]]:
+    """Return what connects to `url`, which the driver reads itself, as libpq does: TLS, several hosts, a password file.
 
     What is wrong with a connection when it is made is an `OSError`, whatever the server or the driver call it.
     """
     import asyncpg  # noqa: PLC0415  an extra
 
-    dsn = "postgresql:" + url.removeprefix(_POSTGRESQL)
+    dsn = "postgresql:" + url.removeprefix(POSTGRESQL)
 
     async def connect() -> Any:
         try:
@@ -69,14 +70,19 @@ def postgresql_engine(url: str) -> AsyncEngine:
                 dsn,
                 timeout=LOCK_WAIT_SECONDS_MAX,
                 command_timeout=_STATEMENT_SECONDS_MAX,
-                server_settings={"application_name": APPLICATION},
+                server_settings={"application_name": application},
             )
         except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
             raise ConnectionError(str(error)) from error
 
+    return connect
+
+
+def postgresql_engine(url: str) -> AsyncEngine:
+    """Return an engine for `url`; see `connecting`."""
     engine = create_async_engine(
-        _POSTGRESQL + "//",
-        async_creator=connect,
+        POSTGRESQL + "//",
+        async_creator=connecting(url, APPLICATION),
         pool_size=_CONNECTIONS_MAX,
         max_overflow=0,
         pool_timeout=LOCK_WAIT_SECONDS_MAX,

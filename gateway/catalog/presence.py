@@ -14,14 +14,14 @@ A session that breaks off is made again. If somebody else has the place by then,
 import asyncio
 import hashlib
 from contextlib import suppress
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from sqlalchemy import TextClause, text
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from gateway.catalog.engines import APPLICATION, POSTGRESQL, connecting, is_postgresql
 from gateway.core.clock import Clock
 from gateway.core.errors import Unavailable
 from gateway.telemetry.logs import get_logger
@@ -197,17 +197,21 @@ async def _once(url: str, query: TextClause, otherwise: int, **values: int) -> i
 
 def is_shared(url: str) -> bool:
     """Return whether nodes on several machines can use the database at `url`."""
-    return make_url(url).get_backend_name() == "postgresql"
+    return is_postgresql(url)
 
 
 def _engine(url: str) -> AsyncEngine:
     """Return what makes one connection at a time, which ends when it is closed."""
-    settings = {"application_name": "sluice presence", **_KEEPALIVES}
+    connect = connecting(url, f"{APPLICATION} presence")
+
+    async def connect_for_long() -> Any:
+        connection = await connect()
+        for name, value in _KEEPALIVES.items():
+            await connection.execute(f"SET {name} = {value}")
+        return connection
+
     return create_async_engine(
-        url,
-        poolclass=NullPool,
-        isolation_level="AUTOCOMMIT",
-        connect_args={"server_settings": settings, "timeout": _ANSWER_SECONDS},
+        f"{POSTGRESQL}//", async_creator=connect_for_long, poolclass=NullPool, isolation_level="AUTOCOMMIT"
     )
 
 
