@@ -48,6 +48,8 @@ def held_engine(directory: Path) -> Iterator[HeldEngine]:
     """
     try:
         port, key = (directory / FILE).read_text(encoding="ascii").split()
+    except PermissionError as error:
+        raise HoldFailed(f"{directory / FILE} cannot be read: be the user that Sluice runs as") from error
     except (OSError, ValueError) as error:
         raise HoldFailed(f"the engine of {directory} does not run, or not yet: is `sluice serve` ready?") from error
     status, body = _ask("POST", int(port), key, {})

@@ -34,7 +34,7 @@ HOLD_SECONDS_MAX: Final = 60.0
 """How long a hold lasts if nobody releases it; less than what waits for an answer waits."""
 
 # How long the gate may be closed for statements that run already, and how long in all one tries.
-_QUIET_SECONDS_MAX: Final = 5.0
+_QUIET_SECONDS_MAX: Final = 2.0
 _TRY_SECONDS_MAX: Final = 600.0
 
 _TABLES: Final = (
@@ -63,6 +63,7 @@ class Hold:
         self._clock = clock
         self._key = secrets.token_urlsafe(24)
         self._name = ""
+        self._since = 0.0
         self._expiry: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
 
@@ -97,12 +98,12 @@ class Hold:
             if self._name:
                 raise EngineError(ABORTED, "Another backup is being taken: wait until it is done")
             try:
-                await self._close_gate()
+                since = await self._close_gate()
                 held = await asyncio.to_thread(self._freeze, PREFIX + secrets.token_hex(8))
             except BaseException:
                 self._runner.resume()
                 raise
-            self._name = held.name
+            self._name, self._since = held.name, since
             self._expiry = asyncio.create_task(self._expire())
             return asdict(held)
 
@@ -115,14 +116,16 @@ class Hold:
         self._let_go()
         return True
 
-    async def _close_gate(self) -> None:
+    async def _close_gate(self) -> float:
+        """Return since when nothing that writes has begun, and all that had has ended."""
         deadline = self._clock.monotonic() + _TRY_SECONDS_MAX
         while True:
+            since = self._clock.monotonic()
             running = self._runner.pause()
             if running:
                 _, running = await asyncio.wait(running, timeout=_QUIET_SECONDS_MAX)
             if not running:
-                return
+                return since
             self._runner.resume()
             await asyncio.wait(running, timeout=deadline - self._clock.monotonic())
             if self._clock.monotonic() > deadline:
@@ -154,5 +157,6 @@ class Hold:
             self._let_go()
 
     def _let_go(self) -> None:
+        _logger.info("engine.held", seconds=round(self._clock.monotonic() - self._since, 3))
         self._name, self._expiry = "", None
         self._runner.resume()

@@ -11,6 +11,7 @@ Nothing may be released meanwhile but by accident (whoever copies keeps inserts 
 rarely gone round twice.
 """
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -63,14 +64,32 @@ def _names(directory: Path) -> tuple[set[str], set[str]]:
 
 
 def _copy_segment(path: Path, target: Path) -> bool:
-    """Copy a segment; return whether it was one from the beginning to the end."""
+    """Copy what was ever written of a segment; return whether it was that segment from the beginning to the end."""
     try:
-        with path.open("rb") as source, target.open("xb") as copy:
-            while piece := source.read(_PIECE_BYTES):
-                copy.write(piece)
-            return path.samefile(f"/dev/fd/{source.fileno()}")
+        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
+    with target.open("xb", buffering=0) as copy, os.fdopen(source):
+        at = 0
+        while (start := _next_written(source, at)) is not None:
+            at = os.lseek(source, start, os.SEEK_HOLE)
+            while start < at and (piece := os.pread(source, min(_PIECE_BYTES, at - start), start)):
+                copy.seek(start)
+                start += copy.write(piece)
+        try:
+            return os.path.samestat(path.stat(), os.fstat(source))
+        except FileNotFoundError:
+            return False
+
+
+def _next_written(descriptor: int, at: int) -> int | None:
+    """Return where, from `at` on, something was written: room that is only reserved is most of the newest segment."""
+    try:
+        return os.lseek(descriptor, at, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return None
 
 
 def _cut(directory: Path) -> None:

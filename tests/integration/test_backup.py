@@ -25,6 +25,8 @@ from tests.support.waiting import until
 ROOT = Path(__file__).parents[2]
 SCHEMA = "id Int64, text String"
 SENDERS = 3
+# So little memory that batches have to wait in files.
+CRAMPED = ("--buffer-memory-bytes-max", "2MiB", "--batch-bytes-max", "512kB", "--body-bytes-max", "1MB")
 FILE_ROWS = 30_000
 
 
@@ -101,7 +103,7 @@ class Taken:
 
     def __init__(self, directory):
         self.directory = directory
-        self.gateway = Gateway(directory)
+        self.gateway = Gateway(directory, *CRAMPED)
         self.archive = directory / "backup.tar"
 
 
