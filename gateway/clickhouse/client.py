@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 _WHERE_KNOWN: Final = {"deduplicate_insert": "enable"}
 _WHERE_KNOWN_SELECT: Final = {"deduplicate_insert_select": "enable_even_for_bad_queries"}
 
-# On a cluster: some replica has not done what it was told, and will. Whoever asks again finds it done, or waits.
+# On a cluster: a shard does not answer, or Keeper. It is as if ClickHouse did not.
+_AWAY: Final = frozenset({209, 210, 225, 279, 519, 999})
+
+# Some replica has not done what it was told, and will. Whoever asks again finds it done, or waits.
 _NOT_EVERYWHERE: Final = frozenset({159, 341})
 _UNKNOWN_CLUSTER: Final = 701
 
@@ -74,6 +77,7 @@ class Client:
         self._clock = clock or SystemClock()
         self.options = options
         self.topology = options.topology
+        self._away = _AWAY if options.topology.cluster else frozenset()
         self._driver: AsyncClient | None = None
         self._making = asyncio.Lock()
         self._shards: tuple[float, list[tuple[int, int]]] = (0.0, [])
@@ -86,7 +90,7 @@ class Client:
         Raises:
             ServerError: refused, or no answer (`code` None): it may have been committed all the same.
         """
-        async with _Translated():
+        async with _Translated(self._away):
             driver = await self._get()
             known = {name: value for name, value in _WHERE_KNOWN.items() if name in driver.server_settings}
             await driver.raw_insert(
@@ -103,14 +107,9 @@ class Client:
         Raises:
             ServerError: refused, or no answer; on a cluster, `code` is None too if a replica has yet to do it.
         """
-        try:
-            async with _Translated():
-                driver = await self._get()
-                await driver.command(sql, settings=dict(settings or {}))
-        except ServerError as error:
-            if self.topology.cluster and error.code in _NOT_EVERYWHERE:
-                raise ServerError(f"a replica of the cluster does not do what it is told: {error}", None) from error
-            raise
+        async with _Translated(self._away | _NOT_EVERYWHERE if self._away else self._away):
+            driver = await self._get()
+            await driver.command(sql, settings=dict(settings or {}))
 
     async def commands(self, statements: Iterable[str], settings: Mapping[str, Any] | None = None) -> None:
         """Run statements, one after the other; see `command`."""
@@ -147,7 +146,7 @@ class Client:
         Raises:
             ServerError: refused, or no answer (`code` None): it may have been committed all the same.
         """
-        async with _Translated():
+        async with _Translated(self._away):
             driver = await self._get()
             known = {name: value for name, value in _WHERE_KNOWN_SELECT.items() if name in driver.server_settings}
             await driver.command(sql, settings={**known, **settings})
@@ -158,7 +157,7 @@ class Client:
         Raises:
             ServerError: refused, or no answer.
         """
-        async with _Translated():
+        async with _Translated(self._away):
             driver = await self._get()
             result = await driver.query(sql, parameters=dict(parameters or {}))
             return [tuple(row) for row in result.result_rows]
@@ -199,7 +198,10 @@ class Client:
 
 
 class _Translated:
-    """Turns whatever the driver raises into a `ServerError`."""
+    """Turns whatever the driver raises into a `ServerError`; codes in `away` are no answer."""
+
+    def __init__(self, away: frozenset[int]) -> None:
+        self._away = away
 
     async def __aenter__(self) -> None:
         return None
@@ -210,6 +212,9 @@ class _Translated:
         from clickhouse_connect.driver.exceptions import ClickHouseError  # noqa: PLC0415  see the module
 
         if isinstance(error, ClickHouseError):
-            raise ServerError.of(error) from error
+            found = ServerError.of(error)
+            if found.code in self._away:
+                found = ServerError(f"a part of the cluster does not answer: {found}", None)
+            raise found from error
         if isinstance(error, (aiohttp.ClientError, OSError, TimeoutError)):
             raise ServerError(f"no answer from ClickHouse ({type(error).__name__})", None) from error

@@ -19,8 +19,12 @@ _DURABLE: Final = {"fsync_after_insert": 1, "fsync_part_directory": 1}
 # How long the replicas of a cluster remember a token: a node that was away for that long may repeat its last insert.
 _TOKENS_KEPT_SECONDS: Final = 30 * 86_400
 
-# The operations of an ALTER that the Distributed table over a table has to follow.
-_OF_COLUMNS: Final = ("ADD COLUMN ", "MODIFY COLUMN ", "DROP COLUMN ")
+# The operations of an ALTER that the Distributed table over a table follows, and how: what is so already is right.
+_OF_COLUMNS: Final = {
+    "ADD COLUMN ": "ADD COLUMN IF NOT EXISTS ",
+    "MODIFY COLUMN ": "MODIFY COLUMN ",
+    "DROP COLUMN ": "DROP COLUMN IF EXISTS ",
+}
 
 
 def create_database(at: Topology, database: str) -> str:
@@ -123,7 +127,12 @@ def drop_view(at: Topology, database: str, view: str) -> str:
 def alter_table(at: Topology, database: str, table: str, operations: Iterable[str]) -> Statements:
     """Return the statements that change a table: by all of `operations`, or by none."""
     wanted = list(operations)
-    of_columns = [each for each in wanted if each.startswith(_OF_COLUMNS)] if at.cluster else []
+    of_columns = [
+        instead + each.removeprefix(head)
+        for each in wanted
+        for head, instead in _OF_COLUMNS.items()
+        if at.cluster and each.startswith(head)
+    ]
     return (
         f"ALTER TABLE {place(database, at.local(table))}{at.on_cluster} {', '.join(wanted)}",
         *([f"ALTER TABLE {place(database, table)}{at.on_cluster} {', '.join(of_columns)}"] if of_columns else []),

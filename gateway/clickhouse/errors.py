@@ -8,6 +8,9 @@ _BEFORE: Final = re.compile(r"^.*?DB::Exception: (?:Code: \d+\. DB::Exception: )
 _AFTER: Final = re.compile(r"\s*(\(version [^()]*(\([^()]*\))?[^()]*\))?\s*(\(for url [^()]*\))?\s*$")
 _MESSAGE_LENGTH_MAX: Final = 2000
 
+PARTLY: Final = "a shard refused its part of an insert"
+"""What the message begins with if other shards may have theirs."""
+
 
 class ServerError(Exception):
     """ClickHouse refused, with its `code`; or did not answer, then `code` is None."""

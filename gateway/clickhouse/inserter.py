@@ -1,11 +1,12 @@
 """Inserter: a batch into its table, once."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import structlog
 
-from gateway.clickhouse.errors import ServerError
+from gateway.clickhouse.errors import PARTLY, ServerError
 from gateway.clickhouse.holds import Holds
 from gateway.core.errors import Unavailable
 
@@ -41,14 +42,30 @@ SETTINGS: Final[dict[str, object]] = {
 Locate = Callable[[str, bool], tuple[str, str] | None]
 """Data source id, and whether its quarantine is meant → database and table now; None if it is not known."""
 
-Spread = Callable[[str, bool, str], Awaitable[Mapping[str, object]]]
-"""Data source id, whether its quarantine is meant, and a token → by which settings the insert finds its shard; see
-`shards`."""
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How an insert goes on a cluster.
+
+    Attributes:
+        settings: by which it finds its shard.
+        is_whole: it goes to one shard, so it is there as a whole or not at all.
+    """
+
+    settings: Mapping[str, object]
+    is_whole: bool = True
+
+
+Spread = Callable[[str, bool, str], Awaitable[Route]]
+"""Data source id, whether its quarantine is meant, and a token → how an insert goes; see `shards`."""
 
 WasDropped = Callable[[str], Awaitable[bool]]
 """Data source id → whether it is known for certain that somebody dropped it. Raises Unavailable."""
 
 _UNKNOWN_TABLE: Final = 60
+
+_STRAIGHT: Final = Route({})
+_BY_A_SHARD: Final = "Received from "
 
 
 class ClickHouseInserter:
@@ -100,9 +117,14 @@ class ClickHouseInserter:
         if place is None:
             raise ServerError(f"data source {datasource_id} is not known", _UNKNOWN_TABLE)
         settings = {**SETTINGS, **(self._json_settings if is_json else {}), "insert_deduplication_token": token}
-        if self._spread is not None:
-            settings |= await self._spread(datasource_id, quarantine, token)
-        await self._client.insert(*place, columns, body, settings, "JSONEachRow" if is_json else "ArrowStream")
+        route = await self._spread(datasource_id, quarantine, token) if self._spread else _STRAIGHT
+        settings |= route.settings
+        try:
+            await self._client.insert(*place, columns, body, settings, "JSONEachRow" if is_json else "ArrowStream")
+        except ServerError as error:
+            if route.is_whole or error.code is None or _BY_A_SHARD not in str(error):
+                raise
+            raise ServerError(f"{PARTLY}: {error}", error.code) from error
 
     async def _is_gone(self, datasource_id: str) -> bool:
         if self._was_dropped is None:

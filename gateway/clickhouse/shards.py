@@ -2,19 +2,21 @@
 
 from gateway.catalog import Catalog
 from gateway.clickhouse.client import Client
-from gateway.clickhouse.inserter import Spread
-from gateway.clickhouse.topology import BY_BATCH, sharding_of
+from gateway.clickhouse.inserter import Route, Spread
+from gateway.clickhouse.topology import BY_BATCH, FIRST_SHARD, sharding_of
 
 
 def spread_of(catalog: Catalog, client: Client) -> Spread | None:
-    """Return what says which shard an insert goes to, for data sources of `catalog`; None on one server."""
+    """Return what says how an insert goes, for data sources of `catalog`; None on one server."""
     if not client.topology.cluster:
         return None
 
-    async def spread(datasource_id: str, quarantine: bool, token: str) -> dict[str, int]:
-        if quarantine or sharding_in(catalog, datasource_id) != BY_BATCH:
-            return {}  # the table's sharding key says it
-        return await client.shard(token)
+    async def spread(datasource_id: str, quarantine: bool, token: str) -> Route:
+        key = FIRST_SHARD if quarantine else sharding_in(catalog, datasource_id)
+        if key == BY_BATCH:
+            return Route(await client.shard(token))
+        # The table's sharding key says it.
+        return Route({}, is_whole=key == FIRST_SHARD or len(await client.shards()) == 1)
 
     return spread
 

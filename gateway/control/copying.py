@@ -144,7 +144,7 @@ class _Run:
 
         async def may_send(token: str) -> Mapping[str, Any]:
             await holds.wait(target.id)
-            return {} if spread is None else await spread(target.id, False, token)
+            return {} if spread is None else (await spread(target.id, False, token)).settings
 
         await staged.move(plan, self._state["piece"], target.table, self._context.job.id, landed, may_send)
 

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
+from gateway.clickhouse.errors import PARTLY
+
 
 class Kind(Enum):
     """What a failed insert means for its batch."""
@@ -111,7 +113,8 @@ def classify(code: int | None, message: str = "") -> Kind:
         return Kind.OUTAGE
     if code in _BUSY:
         return Kind.BUSY
-    return Kind.DATA if code in _DATA else Kind.HOLD
+    # Other shards may have their rows of it: in halves, under other tokens, these would be there twice.
+    return Kind.DATA if code in _DATA and not message.startswith(PARTLY) else Kind.HOLD
 
 
 def view_failure(message: str, name: Callable[[str], str] = str) -> str:

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _TIMEOUT: Final = frozenset({159, 160})
-_BUSY: Final = frozenset({202, 203, 209, 210, 745})
+_BUSY: Final = frozenset({202, 203, 209, 210, 279, 519, 745})
 _RESULT_TOO_LARGE: Final = frozenset({396})
 
 # An answer up to here is sent with its length, and may be kept.

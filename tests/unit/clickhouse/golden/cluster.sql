@@ -65,14 +65,14 @@ SELECT DISTINCT name FROM clusterAllReplicas('main', system.databases);
 
 -- a data source altered
 ALTER TABLE `ws_1`.`t_1_local` ON CLUSTER `main` DROP INDEX IF EXISTS `by_n`, ADD COLUMN `city` String, MODIFY TTL at + toIntervalDay(9);
-ALTER TABLE `ws_1`.`t_1` ON CLUSTER `main` ADD COLUMN `city` String;
+ALTER TABLE `ws_1`.`t_1` ON CLUSTER `main` ADD COLUMN IF NOT EXISTS `city` String;
 
 -- … of what no column knows
 ALTER TABLE `ws_1`.`t_1_local` ON CLUSTER `main` REMOVE TTL;
 
 -- … a column that is not recorded
 ALTER TABLE `ws_1`.`t_1_local` ON CLUSTER `main` DROP COLUMN `stray`;
-ALTER TABLE `ws_1`.`t_1` ON CLUSTER `main` DROP COLUMN `stray`;
+ALTER TABLE `ws_1`.`t_1` ON CLUSTER `main` DROP COLUMN IF EXISTS `stray`;
 
 -- … emptied
 TRUNCATE TABLE `ws_1`.`t_1_local` ON CLUSTER `main` SYNC;
