@@ -4,8 +4,9 @@
     python loadtest/fairness.py --rate 50 --times 100 --rounds 4 --seconds 4 --limit 200
 
 Two workspaces of one gateway. The quiet one sends one-row bodies at a fixed rate, whatever is answered, and its times run
-from the moment each was due; the noisy one does the same, `--times` as often. In turn: the quiet one alone, beside the
-noisy one without limits, and beside it with `workspace.requests` limited. Each sender is a process of its own.
+from the moment each was due; the other does the same, as often or `--times` as often. In turn, without limits and with
+`workspace.requests` limited: the quiet one alone, beside an equal, and beside the noisy one. What a hundredfold changes is
+the last against the one before: an equal has log and inserts of its own, too. Each sender is a process of its own.
 """
 
 import argparse
@@ -189,12 +190,15 @@ def _gateway(directory: Path, given: argparse.Namespace, *options: str) -> Itera
         made.stop()
 
 
-def _measure(arm: _Arm, gateway: Gateway, quiet: bytes, noisy: bytes | None, given: argparse.Namespace) -> None:
+def _measure(
+    arm: _Arm, gateway: Gateway, quiet: bytes, noisy: bytes, times: float, given: argparse.Namespace
+) -> None:
+    """Send as the quiet one, beside one that sends `times` as much."""
     noise = None
     workers = gateway.pids()["worker"]
     cpu = sum(map(cpu_seconds, workers))
-    if noisy is not None:
-        noise = _Process(gateway.port, noisy, given.rate * given.times, 64, given.seconds + 1.0)
+    if times:
+        noise = _Process(gateway.port, noisy, given.rate * times, 64, given.seconds + 1.0)
         time.sleep(0.7)
     found = _Process(gateway.port, quiet, given.rate, 8, given.seconds, tell=True).result()
     arm.seconds += found["seconds"]
@@ -210,7 +214,8 @@ def _measure(arm: _Arm, gateway: Gateway, quiet: bytes, noisy: bytes | None, giv
 
 
 def _compare(given: argparse.Namespace) -> int:
-    arms = {name: _Arm() for name in ("alone", "beside, no limits", "alone, with limits", "beside, with limits")}
+    situations = {"alone": 0.0, "beside an equal": 1.0, f"beside {given.times:g} times as much": given.times}
+    arms = {(held, name): _Arm() for held in (False, True) for name in situations}
     with TemporaryDirectory(prefix="fairness-", dir=given.dir) as place:
         free, held = Path(place) / "free", Path(place) / "held"
         free.mkdir()
@@ -222,31 +227,28 @@ def _compare(given: argparse.Namespace) -> int:
                 for request in requests:
                     _Process(gateway.port, request, 20, 16, 1.0).result()
             for _ in range(given.rounds):
-                for number, (name, arm) in enumerate(arms.items()):
-                    gateway = fair if "with" in name else open_to_all
-                    quiet, noisy = tenants[gateway]
-                    _measure(arm, gateway, quiet, noisy if number % 2 else None, given)
+                for (is_held, name), arm in arms.items():
+                    gateway = fair if is_held else open_to_all
+                    _measure(arm, gateway, *tenants[gateway], situations[name], given)
     _print(arms, given)
     return 0
 
 
-def _print(arms: dict[str, _Arm], given: argparse.Namespace) -> None:
+def _print(arms: dict[tuple[bool, str], _Arm], given: argparse.Namespace) -> None:
     print(f"quiet: {given.rate:g} requests/s; noisy: {given.times:g} times as many; limit: {given.limit} a second each; "
           f"{given.workers} workers, {os.cpu_count()} CPUs, {given.rounds} rounds of {given.seconds:g} s\n")  # fmt: skip
     print(
-        "| quiet tenant | requests | failed | p50 ms | p90 ms | p99 ms | p99 / alone | noisy: taken/s | refused/s | unsent/s | workers' CPU |"
+        "| limits | quiet tenant | requests | failed | p50 ms | p90 ms | p99 ms | p99 / alone | p99 / equal | other: taken/s | "
+        "refused/s | unsent/s | workers' CPU |"
     )
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
-    alone = 1.0
-    for name, arm in arms.items():
-        p99 = arm.quantile(0.99)
-        if name.startswith("alone"):
-            alone = p99 or 1.0
-        offered = arm.offered or 1.0
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|---|")
+    for (is_held, name), arm in arms.items():
+        alone, equal, _ = (other.quantile(0.99) or 1.0 for (held, _), other in arms.items() if held == is_held)
+        p99, offered = arm.quantile(0.99), arm.offered or 1.0
         print(
-            f"| {name} | {len(arm.seconds)} | {arm.failed} | {arm.quantile(0.5):.2f} | {arm.quantile(0.9):.2f} | {p99:.2f} | "
-            f"{p99 / alone:.2f} | {arm.taken / offered:.0f} | {arm.refused / offered:.0f} | {arm.unsent / offered:.0f} | "
-            f"{sum(arm.worker_cpu) / len(arm.worker_cpu):.2f} |"
+            f"| {'yes' if is_held else 'no'} | {name} | {len(arm.seconds)} | {arm.failed} | {arm.quantile(0.5):.2f} | "
+            f"{arm.quantile(0.9):.2f} | {p99:.2f} | {p99 / alone:.2f} | {p99 / equal:.2f} | {arm.taken / offered:.0f} | "
+            f"{arm.refused / offered:.0f} | {arm.unsent / offered:.0f} | {sum(arm.worker_cpu) / len(arm.worker_cpu):.2f} |"
         )
 
 
