@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
 import orjson
@@ -121,7 +122,7 @@ def _send(given: argparse.Namespace) -> int:
 class _Arm:
     """What the quiet one saw in one situation, and what became of the noisy one's."""
 
-    seconds: list[float] = field(default_factory=list)
+    rounds: list[list[float]] = field(default_factory=list)  # seconds of each request, ascending
     failed: int = 0
     taken: int = 0
     refused: int = 0
@@ -130,8 +131,8 @@ class _Arm:
     worker_cpu: list[float] = field(default_factory=list)
 
     def quantile(self, share: float) -> float:
-        ordered = sorted(self.seconds) or [0.0]
-        return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000
+        """Return the median of the rounds' quantiles, in ms: a host that stalls once spoils one round, not all."""
+        return median(found[min(len(found) - 1, int(len(found) * share))] for found in self.rounds) * 1000
 
 
 class _Process:
@@ -190,9 +191,7 @@ def _gateway(directory: Path, given: argparse.Namespace, *options: str) -> Itera
         made.stop()
 
 
-def _measure(
-    arm: _Arm, gateway: Gateway, quiet: bytes, noisy: bytes, times: float, given: argparse.Namespace
-) -> None:
+def _measure(arm: _Arm, gateway: Gateway, quiet: bytes, noisy: bytes, times: float, given: argparse.Namespace) -> None:
     """Send as the quiet one, beside one that sends `times` as much."""
     noise = None
     workers = gateway.pids()["worker"]
@@ -201,7 +200,7 @@ def _measure(
         noise = _Process(gateway.port, noisy, given.rate * times, 64, given.seconds + 1.0)
         time.sleep(0.7)
     found = _Process(gateway.port, quiet, given.rate, 8, given.seconds, tell=True).result()
-    arm.seconds += found["seconds"]
+    arm.rounds.append(sorted(found["seconds"]) or [0.0])
     arm.failed += sum(count for status, count in found["statuses"].items() if status != "202") + found["dropped"]
     arm.failed += found["lost"]
     if noise is not None:
@@ -246,7 +245,7 @@ def _print(arms: dict[tuple[bool, str], _Arm], given: argparse.Namespace) -> Non
         alone, equal, _ = (other.quantile(0.99) or 1.0 for (held, _), other in arms.items() if held == is_held)
         p99, offered = arm.quantile(0.99), arm.offered or 1.0
         print(
-            f"| {'yes' if is_held else 'no'} | {name} | {len(arm.seconds)} | {arm.failed} | {arm.quantile(0.5):.2f} | "
+            f"| {'yes' if is_held else 'no'} | {name} | {sum(map(len, arm.rounds))} | {arm.failed} | {arm.quantile(0.5):.2f} | "
             f"{arm.quantile(0.9):.2f} | {p99:.2f} | {p99 / alone:.2f} | {p99 / equal:.2f} | {arm.taken / offered:.0f} | "
             f"{arm.refused / offered:.0f} | {arm.unsent / offered:.0f} | {sum(arm.worker_cpu) / len(arm.worker_cpu):.2f} |"
         )

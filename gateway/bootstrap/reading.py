@@ -1,11 +1,13 @@
 """Reading: how queries and endpoints are put together, and the service data sources that tell about them."""
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 
 from gateway.api.reading import Reads
 from gateway.bootstrap.basis import Basis, Common
 from gateway.bootstrap.copying import copy_checks
 from gateway.catalog import Catalog, Pipe
+from gateway.config import Settings
 from gateway.control.copy_checks import CopyChecks
 from gateway.control.oplog import OpsLogWriter
 from gateway.control.pipe_probe import PipeProbe
@@ -30,7 +32,7 @@ def reading(basis: Basis, common: Common) -> Reading:
     """Return what answers queries in a worker."""
     settings, catalog, clock = basis.settings, basis.catalog, basis.clock
     found, queries = sources(basis, common.writer), QueryService(common.reader)
-    limits = QueryLimits(seconds_max=settings.query_seconds_max, result_bytes_max=settings.query_result_bytes_max)
+    limits = query_limits(settings)
     control = ReadControl(
         catalog,
         found,
@@ -42,6 +44,12 @@ def reading(basis: Basis, common: Common) -> Reading:
     checks = copy_checks(basis, found, queries, common.seal)
     reads = Reads(common.reads, clock, lambda pipe: _label(catalog, pipe))
     return Reading(control, reads, PipeProbe(queries, found, limits), checks)
+
+
+def query_limits(settings: Settings) -> QueryLimits:
+    """Return what one query may take. More threads than CPUs cost an embedded engine half as much again."""
+    own = QueryLimits(seconds_max=settings.query_seconds_max, result_bytes_max=settings.query_result_bytes_max)
+    return own if settings.clickhouse_url else replace(own, threads_max=min(own.threads_max, os.cpu_count() or 1))
 
 
 def sources(basis: Basis, writer: OpsLogWriter) -> SourceControl:

@@ -88,7 +88,7 @@ class OpsLogWriter:
     async def flush(self) -> None:
         """Write what is there. If it cannot be written it is kept, and why is logged once."""
         async with self._turn:
-            while not self._log.is_empty:
+            for _ in range(-(-len(self._log) // _ENTRIES_AT_ONCE)):  # what comes meanwhile is for the next time
                 entries, sums = self._log.take(_ENTRIES_AT_ONCE)
                 entries += self._events(sums)
                 if not await self._write(entries):

@@ -60,7 +60,7 @@ class ReadsWriter:
         Raises:
             ServerError: some of it could not be written; it is kept.
         """
-        while not self._log.is_empty:
+        for _ in range(-(-len(self._log) // _ENTRIES_AT_ONCE)):  # what comes meanwhile is for the next time
             by_workspace: dict[str, list[Read]] = defaultdict(list)
             for entry in self._log.take(_ENTRIES_AT_ONCE):
                 by_workspace[entry.workspace_id].append(entry)

@@ -247,10 +247,9 @@ class OpsLog:
         self.forgotten += max(0, len(entries) - room)
         self._entries.extendleft(reversed(entries[max(0, len(entries) - room) :]))
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to write."""
-        return not self._entries and not self._flushed
+    def __len__(self) -> int:
+        """Return how many entries there are to write, the sums of batches included."""
+        return len(self._entries) + len(self._flushed)
 
     def _flushed_of(self, datasource_id: str) -> Flushed:
         found = self._flushed.get(datasource_id)

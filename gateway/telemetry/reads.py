@@ -80,10 +80,9 @@ class ReadsLog:
         self.forgotten = 0
         """Entries that were pushed out by newer ones before they could be written."""
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to write."""
-        return not self._entries
+    def __len__(self) -> int:
+        """Return how many entries there are to write."""
+        return len(self._entries)
 
     def record(self, entry: Read) -> None:
         """Take `entry`."""

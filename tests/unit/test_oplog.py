@@ -5,11 +5,14 @@ import pytest
 from gateway.auth.token import mint
 from gateway.catalog import Catalog, CatalogStore
 from gateway.clickhouse.client import Client, ClientOptions
+from gateway.clickhouse.topology import ONE_SERVER
 from gateway.control.oplog import OpsLogWriter
+from gateway.control.readlog import ReadsWriter
 from gateway.control.service import ServiceTables
 from gateway.core.clock import SystemClock
 from gateway.core.errors import InvalidRequest
 from gateway.telemetry.oplog import ENTRIES_MAX, Operation, OpsLog, harmless
+from gateway.telemetry.reads import Read, ReadsLog
 
 
 class Stopped:
@@ -36,7 +39,7 @@ def test_the_oldest_entries_go_when_nobody_takes_them():
     entries, _ = log.take(ENTRIES_MAX * 2)
 
     assert [entries[0].datasource_name, entries[-1].datasource_name] == ["5", str(ENTRIES_MAX + 4)]
-    assert (len(entries), log.forgotten, log.is_empty) == (ENTRIES_MAX, 5, True)
+    assert (len(entries), log.forgotten, len(log)) == (ENTRIES_MAX, 5, 0)
 
 
 def test_entries_that_were_put_back_come_first_again():
@@ -77,7 +80,7 @@ def test_batches_of_events_add_up():
     one = sums["t_1"]
     assert (one.rows, one.bytes, one.rows_quarantine, one.bytes_quarantine, one.seconds) == (7, 200, 1, 10, 1.25)
     assert sums["t_2"].error == "Table is in readonly mode"
-    assert log.is_empty
+    assert len(log) == 0
 
 
 @pytest.mark.parametrize(
@@ -125,3 +128,62 @@ async def test_what_cannot_be_written_is_kept_and_harms_nobody(tmp_path):
 
     # An entry of a workspace that is no more is nobody's.
     assert [each.event_type for each in log.take(10)[0]] == ["create"]
+
+
+class Watched:
+    """A ClickHouse that takes everything, and while it takes rows more of them come up."""
+
+    topology = ONE_SERVER
+
+    def __init__(self, comes_up) -> None:
+        self.comes_up = comes_up
+        self.inserts = []
+
+    async def command(self, *_) -> None:
+        pass
+
+    async def insert(self, _database, table, _columns, body, *_) -> None:
+        self.inserts.append((table, body.count(b"\n")))
+        self.comes_up()
+
+
+async def test_what_comes_up_while_rows_are_written_waits_for_the_next_time(tmp_path):
+    clock = SystemClock()
+    store = await CatalogStore.open(f"sqlite+aiosqlite:///{tmp_path / 'metadata.db'}", clock)
+    catalog = Catalog(store, clock)
+    await catalog.start()
+    (workspace,) = catalog.snapshot.workspaces.values()
+    log, reads = OpsLog(clock), ReadsLog()
+
+    def comes_up() -> None:
+        log.record(Operation(event_type="create", workspace_id=workspace.id, datasource_id="t_1", datasource_name="x"))
+        reads.record(
+            Read(
+                workspace_id=workspace.id,
+                pipe_id="t_2",
+                pipe_name="p",
+                token_id="",
+                token_name="",
+                at=1.0,
+                seconds=0.1,
+                status=200,
+                error="",
+                request_id="r",
+                method="GET",
+                url="/v0/pipes/p.json",
+            )
+        )
+
+    comes_up()
+    comes_up()
+    engine = Watched(comes_up)
+    tables = ServiceTables(engine)
+    try:
+        writer = OpsLogWriter(log, catalog, tables, clock, reads=ReadsWriter(reads, catalog, tables, lambda *_: ()))
+        await writer.flush()
+    finally:
+        await catalog.aclose()
+        await store.aclose()
+
+    assert [rows for _, rows in engine.inserts] == [2, 3]
+    assert (len(log), len(reads)) == (2, 1)
