@@ -142,6 +142,8 @@ class Watched:
     async def command(self, *_) -> None:
         pass
 
+    commands = command
+
     async def insert(self, _database, table, _columns, body, *_) -> None:
         self.inserts.append((table, body.count(b"\n")))
         self.comes_up()
