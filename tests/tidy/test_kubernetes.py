@@ -156,12 +156,22 @@ def test_the_probes_ask_for_what_is_answered_without_a_token():
 
 def test_a_pod_is_given_longer_to_end_than_it_takes():
     template = pods()["sluice-gateway"][1]["spec"]
-    pause = int(template["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
-    drain = load(
-        {}, {"SLUICE_DRAIN_SECONDS_MAX": settings_of("base")["SLUICE_DRAIN_SECONDS_MAX"]}
-    ).settings.drain_seconds_max
+    names = ("SLUICE_SHUTDOWN_DELAY_SECONDS", "SLUICE_DRAIN_SECONDS_MAX")
+    settings = load({}, {name: settings_of("base")[name] for name in names}).settings
 
-    assert template["terminationGracePeriodSeconds"] > pause + drain + 5
+    seconds = settings.shutdown_delay_seconds + settings.drain_seconds_max
+    assert template["terminationGracePeriodSeconds"] > seconds + 5
+
+
+def test_a_pod_that_ends_serves_on_until_the_probe_has_seen_it():
+    probe = pods()["sluice-gateway"][1]["spec"]["containers"][0]["readinessProbe"]
+    name = "SLUICE_SHUTDOWN_DELAY_SECONDS"
+    settings = load({}, {name: settings_of("base")[name]}).settings
+
+    assert (
+        settings.shutdown_delay_seconds
+        > (probe["periodSeconds"] + probe["timeoutSeconds"]) * probe["failureThreshold"] - 1
+    )
 
 
 @pytest.mark.parametrize("name", sorted(pods()))
