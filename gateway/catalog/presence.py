@@ -34,7 +34,7 @@ _SECRET: Final = 0x51_01_C2
 _DOOR: Final = 0x51_01_C3
 
 # A node that was killed is gone at once; one whose machine died, when PostgreSQL has found out: half a minute.
-_ENTER_SECONDS: Final = 5.0
+_ENTER_SECONDS: Final = 3.0
 _RETRY_SECONDS: Final = 0.2
 _LOOK_SECONDS: Final = 5.0
 _ANSWER_SECONDS: Final = 10

@@ -1,4 +1,4 @@
-"""`sluice log adopt` on what is no log, is not ours, or cannot be read. How it lands rows: `loadtest/nodes.py`."""
+"""`sluice log adopt` on what is no log, is not ours, or cannot be read. How it lands rows: tests/fault/test_node_losses.py."""
 
 import asyncio
 
