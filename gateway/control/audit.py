@@ -26,6 +26,8 @@ _TYPES: Final = {
     "jobs": "job",
     "workspaces": "workspace",
     "environments": "branch",
+    "tags": "tag",
+    "sql_copy": "job",
 }
 # How a path names a resource may be its secret: of these only what the catalog knows is written down.
 _NAMED_BY_SECRETS: Final = frozenset({"token"})
@@ -143,8 +145,12 @@ def _made(answer: bytes, kind: str) -> _Resource:
     except orjson.JSONDecodeError:
         return _Resource()
     for each in (found, found.get(kind)) if isinstance(found, dict) else ():
-        if isinstance(each, dict) and isinstance(each.get("id"), str) and isinstance(each.get("name"), str):
+        if not isinstance(each, dict) or not isinstance(each.get("id"), str):
+            continue
+        if isinstance(each.get("name"), str):
             return _Resource(each["id"], each["name"])
+        if kind == "job":  # has no name
+            return _Resource(each["id"])
     return _Resource()
 
 

@@ -3,6 +3,7 @@
 from orjson import dumps
 
 from tests.support.pipes import make_pipe
+from tests.support.waiting import until
 
 
 def test_tags_are_given_shown_changed_and_taken_away(gateway):
@@ -27,6 +28,10 @@ def test_tags_are_given_shown_changed_and_taken_away(gateway):
     assert gateway.request("DELETE", f"/v0/tags/{tag}").status == 204
     assert tags() == []
     assert gateway.request("DELETE", f"/v0/tags/{tag}").status == 404
+    log = f"SELECT operation, resource_type FROM tinybird.audit_log WHERE resource_name = '{tag}'"
+    wanted = {f"{method} /v0/tags{end}" for method, end in (("POST", ""), ("PUT", "/{name}"), ("DELETE", "/{name}"))}
+    found = until(lambda: gateway.sql(log), lambda rows: {row["operation"] for row in rows} == wanted)
+    assert {row["resource_type"] for row in found} == {"tag"}
 
 
 def test_what_is_no_tag_is_refused(gateway):
