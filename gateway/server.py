@@ -61,7 +61,7 @@ async def _serve(settings: Settings, identity: WorkerIdentity, clock: Clock) -> 
     stopping = Stopping(has_parent=identity.exit_when_stdin_closes)
     async with asyncio.TaskGroup() as group:
         background = [group.create_task(worker.catalog.run()), group.create_task(_gauges(worker, clock))]
-        background.append(group.create_task(worker.oplog.run()))
+        background += [group.create_task(worker.oplog.run()), group.create_task(worker.doubts.run())]
         if presence is not None:
             background.append(group.create_task(presence.run()))
         flushing = [group.create_task(lane.run()) for lane in (worker.lane, *worker.adopted)]

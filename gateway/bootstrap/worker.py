@@ -26,6 +26,7 @@ from gateway.config import (
 from gateway.control.audit import Auditing
 from gateway.control.auto_create import AutoCreate
 from gateway.control.datasources import DatasourceControl
+from gateway.control.doubts import Doubts
 from gateway.control.oplog import OpsLogWriter
 from gateway.control.readlog import ReadsWriter
 from gateway.control.variables import values
@@ -53,6 +54,7 @@ class Worker:
     oplog: OpsLogWriter
     reader: HttpReader
     routes: RouteTable
+    doubts: Doubts
 
 
 async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> Worker:
@@ -102,7 +104,10 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
         proxies=Proxies(settings.trusted_proxies),
         auditor=Auditing(catalog, ops).note,
     )
-    return Worker(store, catalog, client, own, adopted, front, writer, common.reader, routes)
+    doubts = Doubts(
+        catalog, store, lambda which: any(lane.buffer.is_in_doubt(which) for lane in (own, *adopted)), clock
+    )
+    return Worker(store, catalog, client, own, adopted, front, writer, common.reader, routes, doubts)
 
 
 def readiness(lane: Lane, catalog: Catalog, *, is_leaving: bool = False) -> Readiness:

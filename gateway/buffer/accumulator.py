@@ -8,7 +8,7 @@ An insert costs ClickHouse several milliseconds however few rows it has. So only
 their age alone; with a thousand busy data sources they grow older, and larger, instead of taking all of its time.
 """
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from gateway.buffer.batch import Batch, Commit
@@ -60,6 +60,12 @@ class Stream:
         batch.tell(reason)
         for other in (*self.sealed, *filter(None, [self.open])):
             other.tell(reason, is_behind=True)
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether a batch was sent before and will be sent again: it may have landed."""
+        taken = self.taken is not None and self.taken.attempts > 1
+        return taken or any(batch.attempts for batch in self.sealed)
 
     @property
     def is_empty(self) -> bool:
@@ -162,6 +168,17 @@ class Accumulator:
         found = []
         for stream in self.streams.values():
             found += [b for b in (stream.taken, *stream.sealed, stream.open) if b is not None]
+        return found
+
+    def is_in_doubt(self, datasource_id: str) -> bool:
+        """Say whether rows of a data source are in doubt; see `Stream.is_in_doubt`."""
+        return any(s.is_in_doubt for s in self.streams.values() if s.layout.datasource_id == datasource_id)
+
+    def pending_bytes(self) -> Counter[str]:
+        """Return the bytes of all rows by data source id."""
+        found: Counter[str] = Counter()
+        for batch in self.batches():
+            found[batch.layout.datasource_id] += batch.bytes
         return found
 
     @property

@@ -73,6 +73,7 @@ class Buffer:
         self._options = options
         self._clock = clock
         self._accumulator = Accumulator(options.batch)
+        self.is_in_doubt = self._accumulator.is_in_doubt
         self._kept_layouts: set[int] = set()
         self._groups: deque[_Group] = deque()  # what is on its way into the log, in its order
         self._ids = UlidSequence()
@@ -254,10 +255,7 @@ class Buffer:
 
     def pending_bytes(self) -> Counter[str]:
         """Return the bytes of the rows that are not in ClickHouse, by data source id; looks at every batch."""
-        found: Counter[str] = Counter()
-        for batch in self._accumulator.batches():
-            found[batch.layout.datasource_id] += batch.bytes
-        return found
+        return self._accumulator.pending_bytes()
 
     @property
     def disk_bytes(self) -> int:
@@ -541,6 +539,7 @@ class Buffer:
         self.recovered_rows = sum(self.pending_rows.values())
 
     def _adopt_batch(self, batch: Batch) -> None:
+        batch.attempts = 1  # it may have been sent
         self._accumulator.put_sealed(self._accumulator.stream(batch.layout), batch)
         self.pending_rows[batch.layout.datasource_id] += batch.rows
         if not batch.spilled:

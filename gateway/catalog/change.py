@@ -215,6 +215,13 @@ class Change(PipeChanges, VariableChanges):
         old = rows.datasource_of(await self._row(tables.datasources, datasource_id, "Data Source"))
         await self._update(tables.datasources, rows.row_of_datasource(replace(old, hold=hold)))
 
+    async def release_datasource(self, datasource_id: str, hold: str) -> None:
+        """Take away a hold, unless it is not `hold` any more, or the data source is gone."""
+        c = tables.datasources.c
+        row = await self._transaction.first(select(tables.datasources).where(c.id == datasource_id, c.hold == hold))
+        if row is not None:
+            await self.hold_datasource(datasource_id, "")
+
     async def drop_datasource(self, datasource_id: str) -> None:
         """Forget a data source. Scopes that name its id stay, and grant nothing: ids are not used twice.
 

@@ -231,7 +231,8 @@ class DatasourceChanges:
 
         `is_recursive`: also the pipes that read those pipes, and so on.
         """
-        snapshot, visible = self._catalog.snapshot, await self._control.visible(principal)
+        visible = await self._control.visible(principal)
+        snapshot = self._catalog.snapshot
         find = all_dependents if is_recursive else dependents
         # What hundreds of nodes read takes a while to find out; after the first time it is remembered.
         return await asyncio.to_thread(lambda: {each.name: find(snapshot, each) for each in visible})

@@ -44,6 +44,7 @@ SUBSET_ROWS_MAX: Final = 2_000_000
 _TRIES_MAX: Final = 5
 _BEGIN_SECONDS_MAX: Final = 15  # of a hold, for the view to be begun
 _MADE_SECONDS_MAX: Final = 25  # and to be there; ClickHouse shows whole seconds
+_PAUSE_SECONDS: Final = 2.0  # before the boundary is drawn once more
 _STAGED: Final = "__pop_"
 _LOOK_SECONDS: Final = 0.05
 _DOING: Final = "rows were put into it"
@@ -164,12 +165,16 @@ class _Run:
             except _Boundary:
                 await self._release()
                 await self._commands(ddl.drop_table(self._at, self._database, self.state["staged"]))
+                await self._tools.clock.sleep(_PAUSE_SECONDS)
             else:
                 return await self._drawn(target)
             finally:
                 if not self._context.is_lost:
                     await self._release()
-        raise JobFailed("Inserts did not come to rest for long enough to begin: try again when there is less to do")
+        raise JobFailed(
+            "Inserts did not come to rest for long enough to begin: try again when there is less to do, and when rows "
+            "that are repeated have landed, as those that another view fails on"
+        )
 
     async def _once(self, target: Datasource) -> None:
         pipe, node = await self._node()
@@ -186,12 +191,14 @@ class _Run:
             if await self._engine_now() - now > _BEGIN_SECONDS_MAX:
                 raise _Boundary
             await self._tools.clock.sleep(_LOOK_SECONDS)
+        await self._check_held(held, staged)
         await self._link(query, staged)
         if not self._context.job.spec["creates"]:
             await self._empty(target)
         await self._context.renew()  # nobody else has the job
         if await self._engine_now() - now > _BEGIN_SECONDS_MAX:
             raise _Boundary
+        await self._check_held(held, staged)
         if self._context.job.spec["creates"]:
             await self._tools.views.create(self._tools.catalog.snapshot, pipe, node)
             if not await self._is_drawn():
@@ -263,6 +270,17 @@ class _Run:
                         await change.hold_datasource(each, "")
                 except NotFound:
                     continue  # dropped just now
+
+    async def _check_held(self, held: list[str], staged: str) -> None:
+        """Raise if somebody has ended our hold, as rows are in doubt; see `doubts`.
+
+        Raises:
+            _Boundary: so it is.
+        """
+        await self._tools.catalog.refresh()
+        sources = self._tools.catalog.snapshot.datasources
+        if any(each in sources and sources[each].hold != staged for each in held):
+            raise _Boundary
 
     async def _is_inserted(self, held: list[str]) -> bool:
         queries = [str(query) for (query,) in await self._rows(_INSERTS)]

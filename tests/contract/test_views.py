@@ -1,5 +1,7 @@
 """Materialized nodes: made, refused, unlinked, populated. Source: pipes.md §5."""
 
+import re
+
 import pytest
 
 from tests.support.gateway import WORKERS, Gateway
@@ -245,6 +247,23 @@ def test_who_waits_hears_at_once_that_a_view_fails_and_the_rows_flow_when_it_is_
     assert gateway.request("DELETE", f"/v0/pipes/{pipe}/nodes/agg/materialization").status == 204
     assert gateway.await_count(name, 2) == 2
     assert gateway.count(target) == 0
+
+
+def test_a_populate_waits_for_rows_that_another_view_holds_and_counts_them_once(gateway):
+    name = trigger(gateway, 5)
+    broken = pipe_over(gateway, name, "SELECT k, toUInt64(1 + throwIf(n = 66)) AS c FROM {t}")
+    assert link(gateway, broken, gateway.new_name("target")).status == 200
+    assert gateway.post_events(name, b'{"k": "a", "n": 66}', wait="true").status == 422
+    pipe, target = pipe_over(gateway, name), gateway.new_name("target")
+
+    job = link(gateway, pipe, target, populate="true").json["job"]
+    until(lambda: re.search(rf"hold.ended .*{gateway.datasource_id(name)}", gateway.log.read_text()))
+    assert gateway.request("DELETE", f"/v0/pipes/{broken}/nodes/agg/materialization").status == 204
+
+    assert gateway.await_job(job["id"])["status"] == "done"
+    assert gateway.await_count(name, 6) == 6
+    send(gateway, name, 2)
+    assert total(gateway, target) == 8
 
 
 def test_who_waits_behind_rows_that_a_view_fails_on_hears_of_it_at_once_too(gateway):

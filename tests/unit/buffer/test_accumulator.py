@@ -79,3 +79,21 @@ def test_full_and_wanted_batches_do_not_wait_for_a_turn(accumulator):
 
     accumulator.stream(Layout.of("t_0", False, SCHEMA)).taken = None
     assert taken(accumulator, 1.0) == 11
+
+
+def test_rows_are_in_doubt_when_they_were_sent_and_will_be_again(accumulator):
+    opened(accumulator, 2)
+    taken(accumulator, 1.0)
+    stream = accumulator.streams[next(iter(accumulator.streams))]
+    batch, name = stream.taken, stream.layout.datasource_id
+
+    found = []
+    for attempts, is_taken in ((0, True), (1, True), (1, False), (2, True)):
+        batch.attempts, stream.taken = attempts, batch if is_taken else None
+        stream.sealed.clear()
+        if not is_taken:
+            stream.sealed.append(batch)
+        found.append(accumulator.is_in_doubt(name))
+
+    assert found == [False, False, True, True]
+    assert not accumulator.is_in_doubt("t_1" if name == "t_0" else "t_0")
