@@ -9,7 +9,9 @@ What is still in the log when it closes is sent by the next start. A second sign
 
 import asyncio
 import gc
+import shutil
 from collections import Counter
+from contextlib import suppress
 from typing import Final
 
 import pyarrow as pa
@@ -25,6 +27,7 @@ from gateway.core.parent import say_ready
 from gateway.core.process import EXIT_CONFIGURATION, Stopping, keep_to_one_cpu
 from gateway.telemetry import metrics
 from gateway.telemetry.logs import get_logger
+from gateway.telemetry.usage import Usage
 from gateway.web.listen import bind, http_server
 from gateway.web.tls import Certificate
 
@@ -35,6 +38,7 @@ _ORPHAN_SECONDS: Final = 1.0
 # For the first request of a connection that was made in the moment we stopped listening.
 _FIRST_REQUEST_SECONDS: Final = 0.5
 _CERTIFICATE_SECONDS: Final = 5.0
+_TRACES_SECONDS: Final = 2.0  # of a stop, at most
 
 
 def run_worker(settings: Settings, identity: WorkerIdentity) -> int:
@@ -58,17 +62,22 @@ async def _serve(settings: Settings, identity: WorkerIdentity, clock: Clock) -> 
         presence = await Presence.enter(settings.database_url, place, settings.secret, clock)
     worker = await build(settings, identity, clock)
     _report_recovery(worker, identity)
+    metrics.log_limit_bytes.labels().set(settings.log_bytes_max)
     stopping = Stopping(has_parent=identity.exit_when_stdin_closes)
     async with asyncio.TaskGroup() as group:
-        background = [group.create_task(worker.catalog.run()), group.create_task(_gauges(worker, clock))]
-        background += [group.create_task(worker.oplog.run()), group.create_task(worker.doubts.run())]
+        background = [group.create_task(worker.catalog.run()), group.create_task(worker.doubts.run())]
+        background.append(group.create_task(_gauges(worker, Usage(identity.name), clock)))
+        background.append(group.create_task(worker.oplog.run()))
         if presence is not None:
             background.append(group.create_task(presence.run()))
+        if worker.tracer is not None:
+            background.append(group.create_task(worker.tracer.run()))
         flushing = [group.create_task(lane.run()) for lane in (worker.lane, *worker.adopted)]
         adopting = [group.create_task(_dissolve(lane, clock)) for lane in worker.adopted]
         server = http_server(worker.front, worker.front.express)
         certificate = certificate_of(settings)
         if certificate is not None:
+            metrics.tls_expiry_seconds.labels().set(certificate.expires_at())
             background.append(group.create_task(_renew(certificate, clock)))
         listening = await asyncio.get_running_loop().create_server(
             server, sock=bind(settings.host, settings.port), ssl=None if certificate is None else certificate.context
@@ -97,6 +106,8 @@ async def _serve(settings: Settings, identity: WorkerIdentity, clock: Clock) -> 
         await server.shutdown(timeout=seconds / 2)
         await _drain(worker, clock, deadline)
         await worker.oplog.drain(deadline - clock.monotonic())
+        if worker.tracer is not None:
+            await worker.tracer.drain(min(deadline - clock.monotonic(), _TRACES_SECONDS))
         for task in (*background, *flushing, *adopting):
             task.cancel()
     for lane in (worker.lane, *worker.adopted):
@@ -128,6 +139,7 @@ async def _renew(certificate: Certificate, clock: Clock) -> None:
     while True:
         await clock.sleep(_CERTIFICATE_SECONDS)
         if await asyncio.to_thread(certificate.renew, warn):
+            metrics.tls_expiry_seconds.labels().set(certificate.expires_at())
             _logger.info("certificate.renewed")
 
 
@@ -155,7 +167,7 @@ async def _drain(worker: Worker, clock: Clock, deadline: float) -> None:
         lane.buffer.stop()
 
 
-async def _gauges(worker: Worker, clock: Clock) -> None:
+async def _gauges(worker: Worker, usage: Usage, clock: Clock) -> None:
     """Say every moment what is pending; the counters beside it count by themselves."""
     shown: set[str] = set()
     syncs, sync_seconds = 0, 0.0
@@ -174,6 +186,10 @@ async def _gauges(worker: Worker, clock: Clock) -> None:
         metrics.oldest_pending_row_seconds.labels().set(worker.lane.buffer.oldest_age_seconds())
         metrics.catalog_age_seconds.labels().set(worker.catalog.age_seconds())
         metrics.log_bytes.labels().set(worker.lane.buffer.disk_bytes)
+        with suppress(OSError):
+            metrics.log_free_bytes.labels().set(shutil.disk_usage(worker.lane.directory).free)
+        metrics.unready_workers.labels().set(worker.front.is_leaving or not worker.lane.buffer.has_room)
+        usage.measure()
         stats = worker.lane.buffer.log_stats
         metrics.log_syncs.labels().inc(stats.syncs - syncs)
         metrics.log_sync_seconds.labels().inc(stats.sync_seconds - sync_seconds)

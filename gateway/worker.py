@@ -17,14 +17,18 @@ from gateway.config import Settings, WorkerIdentity, uploads_directory
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.parent import say_ready
 from gateway.core.process import EXIT_CONFIGURATION, Stopping
+from gateway.telemetry import metrics
 from gateway.telemetry.logs import get_logger
+from gateway.telemetry.usage import Usage
 from gateway.web.upload import sweep
+from gateway.web.watched import answer_watchers
 
 _logger = get_logger(__name__)
 
 # Without a parent there may be no engine either, and whoever starts next goes on with the jobs.
 _ORPHAN_SECONDS: Final = 1.0
 _SWEEP_SECONDS: Final = 3600.0
+_GAUGES_SECONDS: Final = 1.0
 
 
 def run_job_worker(settings: Settings, identity: WorkerIdentity) -> int:
@@ -39,10 +43,21 @@ def run_job_worker(settings: Settings, identity: WorkerIdentity) -> int:
 async def _work(settings: Settings, identity: WorkerIdentity, clock: Clock) -> int:
     if identity.role == "standalone":
         await check_secret(settings.database_url, settings.secret)
+    watched = None
+    if settings.worker_port and identity.role == "standalone":
+        try:
+            watched = await answer_watchers(settings.host, settings.worker_port)
+        except OSError as error:
+            _logger.error(  # noqa: TRY400  the sentence is enough
+                "jobs.port_taken", port=settings.worker_port, reason=str(error), advice="choose another worker_port"
+            )
+            return 1
     worker = await build_jobs(settings, identity, clock)
     try:
         await _run(worker, settings, identity, clock)
     finally:
+        if watched is not None:
+            watched.close()
         await worker.catalog.aclose()
         await worker.client.aclose()
         await worker.copies.reader.aclose()
@@ -57,7 +72,8 @@ async def _run(worker: JobWorker, settings: Settings, identity: WorkerIdentity, 
         fresh = group.create_task(worker.catalog.run())
         logging = group.create_task(worker.oplog.run())
         running = group.create_task(worker.runner.run())
-        sweepers = (_sweep(settings, clock), worker.databases.run(), worker.views.run())
+        usage = _usage(worker, Usage(identity.name), clock)
+        sweepers = (_sweep(settings, clock), worker.databases.run(), worker.views.run(), usage)
         sweeping = [group.create_task(each) for each in sweepers]
         scheduling = group.create_task(worker.copies.scheduler.run())
         if identity.exit_when_stdin_closes:
@@ -70,6 +86,14 @@ async def _run(worker: JobWorker, settings: Settings, identity: WorkerIdentity, 
         await worker.oplog.drain(_ORPHAN_SECONDS)
         for task in (logging, fresh, *sweeping):
             task.cancel()
+
+
+async def _usage(worker: JobWorker, usage: Usage, clock: Clock) -> None:
+    """Say every moment what this process takes."""
+    while True:
+        usage.measure()
+        metrics.catalog_age_seconds.labels().set(worker.catalog.age_seconds())
+        await clock.sleep(_GAUGES_SECONDS)
 
 
 async def _sweep(settings: Settings, clock: Clock) -> None:

@@ -13,8 +13,9 @@ from gateway.catalog import Datasource
 from gateway.control.auto_create import AutoCreate
 from gateway.control.datasources import DatasourceControl
 from gateway.core.errors import InvalidRequest, NotFound
-from gateway.ingest.service import Ingestor, Receipt
+from gateway.ingest.service import Ingestor, Keep, Receipt
 from gateway.telemetry import tally
+from gateway.telemetry.tracing import Trace
 from gateway.web.errors import rate_lines
 from gateway.web.express import BODY_BYTES_MAX, Outdated
 from gateway.web.request import JSON, Request, json_response
@@ -65,7 +66,9 @@ class EventsApi:
             request.admit("datasource", datasource.id)
         if datasource is not None and request.is_large and not (verify or whole):
             pieces = request.pieces()
-            receipt = await self._ingestor.submit_pieces(datasource, pieces, wait=wait, import_id=request.id)
+            receipt = await self._ingestor.submit_pieces(
+                datasource, pieces, wait=wait, import_id=request.id, trace=request.trace
+            )
         else:
             body = await request.body()
             request.charge(0, len(body))
@@ -73,9 +76,13 @@ class EventsApi:
                 return Response(body=b"{}", content_type=JSON, headers={_VERIFY: verify})
             if datasource is None:
                 datasource = await self._auto_create.create(principal, name, body, whole=whole)
-            receipt = await self._ingestor.submit(datasource, body, whole=whole, wait=wait, import_id=request.id)
+            receipt = await self._ingestor.submit(
+                datasource, body, whole=whole, wait=wait, import_id=request.id, trace=request.trace
+            )
         request.charge(receipt.rows + receipt.quarantined, 0)
         tally.accepted(self._label(datasource.id), receipt.rows + receipt.quarantined)
+        if request.trace is not None:
+            _note(request.trace, self._label(datasource.id), receipt.rows, receipt.quarantined)
         if receipt.broken:
             return _partly(receipt)
         response = Response(
@@ -124,7 +131,7 @@ class _Shortcut:
 
     def __init__(
         self,
-        keep: Callable[[bytes, str], tuple[asyncio.Future[None], int, int]],
+        keep: Keep,
         decode: Callable[[bytes, int], bytes],
         ticket: Ticket,
         now: Callable[[], float],
@@ -140,7 +147,9 @@ class _Shortcut:
         self._present = present
         self._moment = moment
 
-    def take(self, body: bytes, request_id: str) -> tuple[asyncio.Future[None], tuple[int, int, Allowance | None]]:
+    def take(
+        self, body: bytes, request_id: str, trace: Trace | None
+    ) -> tuple[asyncio.Future[None], tuple[int, int, Allowance | None]]:
         """See `web.express.Shortcut.take`."""
         if self._present() is not self._moment:
             raise Outdated
@@ -149,7 +158,9 @@ class _Shortcut:
             now = self._now()
             ticket.check(now)
         body = self._decode(body, BODY_BYTES_MAX)
-        durable, rows, quarantined = self._keep(body, request_id)
+        durable, rows, quarantined = self._keep(body, request_id, trace)
+        if trace is not None:
+            _note(trace, self._label, rows, quarantined)
         if ticket is not None:
             allowance = ticket.count(now)
             ticket.charge(now, rows + quarantined, len(body))
@@ -160,6 +171,12 @@ class _Shortcut:
         rows, quarantined, allowance = kept
         tally.accepted(self._label, rows + quarantined)
         return 202, _receipt(rows, quarantined), rate_lines(*allowance) if allowance else b""
+
+
+def _note(trace: Trace, datasource: str, rows: int, quarantined: int) -> None:
+    trace.note("sluice.datasource", datasource)
+    trace.note("sluice.rows", rows)
+    trace.note("sluice.quarantined_rows", quarantined)
 
 
 def _partly(receipt: Receipt) -> Response:

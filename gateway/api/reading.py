@@ -60,6 +60,9 @@ class Reads:
                 # A workspace that watches itself would see nothing else (query.md §4).
                 is_recorded = pipe is not None or not prepared.fenced.reads_only_service
                 summary = answer.summary
+                if request.trace is not None:
+                    request.trace.note("sluice.pipe", self.label(pipe) if pipe is not None else QUERY_API)
+                    request.trace.note("sluice.result_rows", summary.result_rows)
                 request.charge(summary.result_rows, len(answer.body or b""))
                 async with answer:
                     response = await _send(request, answer)
@@ -78,7 +81,7 @@ class Reads:
         finally:
             seconds = self.clock.monotonic() - started
             if pipe is not None:
-                tally.endpoint_done(self.label(pipe), seconds)
+                tally.endpoint_done(self.label(pipe), seconds, status)
             if is_recorded:
                 self.log.record(_entry(request, pipe, params, at, seconds, status, error, summary))
 

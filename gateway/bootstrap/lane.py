@@ -22,6 +22,7 @@ from gateway.control.oplog import WatchedInserter
 from gateway.flush.flusher import Flusher, FlushOptions, Inserter
 from gateway.ingest.jsonrows import JSON_SETTINGS, json_rows, needs_json_rows
 from gateway.ingest.service import quarantine_refused
+from gateway.telemetry.tracing import Tracer
 from gateway.wal import LogLocked, LogOptions, remove_log
 
 
@@ -63,8 +64,8 @@ def inserter(basis: Basis) -> Inserter:
     return WatchedInserter(inner, basis.ops, basis.clock)
 
 
-def open_lane(basis: Basis, into: Inserter, directory: Path) -> Lane:
-    """Return the lane of the log in `directory`, what it owes taken up.
+def open_lane(basis: Basis, into: Inserter, directory: Path, tracing: Tracer | None = None) -> Lane:
+    """Return the lane of the log in `directory`, what it owes taken up; `tracing` begins the spans of its inserts.
 
     Raises:
         LogLocked: another process has it.
@@ -81,6 +82,7 @@ def open_lane(basis: Basis, into: Inserter, directory: Path) -> Lane:
             needs_json_rows,
             json_rows,
             lambda table: _view(catalog, table),
+            tracing,
         ),
         clock,
         Random(),  # noqa: S311  spreads retries

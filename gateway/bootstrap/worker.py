@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from gateway.admission import ROOM_BYTES, Admission, Buckets, parse_limits
 from gateway.api.events import EventsApi
@@ -13,6 +14,7 @@ from gateway.auth.seal import Seal
 from gateway.auth.service import Authenticator
 from gateway.bootstrap.basis import Common, opened
 from gateway.bootstrap.lane import Lane, inserter, label, open_lane
+from gateway.bootstrap.tracing import tracer
 from gateway.catalog import Catalog, CatalogStore
 from gateway.clickhouse.client import Client
 from gateway.clickhouse.reader import HttpReader
@@ -38,6 +40,9 @@ from gateway.telemetry.reads import ReadsLog
 from gateway.web.forwarded import Proxies
 from gateway.web.front import Front, Route, RouteTable
 
+if TYPE_CHECKING:
+    from gateway.telemetry.otel import OtelTracer
+
 _logger = get_logger(__name__)
 
 
@@ -55,6 +60,7 @@ class Worker:
     reader: HttpReader
     routes: RouteTable
     doubts: Doubts
+    tracer: "OtelTracer | None"
 
 
 async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> Worker:
@@ -69,10 +75,10 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
     seal, reads = Seal(settings.secret.encode()), ReadsLog()
     reads_writer = ReadsWriter(reads, catalog, basis.tables, lambda snapshot, which: values(seal, snapshot, which))
     writer = OpsLogWriter(ops, catalog, basis.tables, clock, reads=reads_writer)
-    into = inserter(basis)
-    own = open_lane(basis, into, log_directory(settings.data_dir, identity.index))
+    into, tracing = inserter(basis), tracer(settings, identity, clock)
+    own = open_lane(basis, into, log_directory(settings.data_dir, identity.index), tracing)
     orphans = orphan_directories(settings.data_dir, identity.index, identity.count)
-    adopted = [open_lane(basis, into, path) for path in orphans]
+    adopted = [open_lane(basis, into, path, tracing) for path in orphans]
     ingestor = Ingestor(own.buffer, IngestOptions(settings.hold_seconds_max, settings.wait_seconds_max), clock)
     authenticator = Authenticator(catalog, settings.secret.encode(), settings.admin_token or None, clock=clock)
     may_change = settings.datasource_changes == "allowed"
@@ -103,11 +109,12 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
         cors=settings.cors,
         proxies=Proxies(settings.trusted_proxies),
         auditor=Auditing(catalog, ops).note,
+        tracer=tracing,
     )
     doubts = Doubts(
         catalog, store, lambda which: any(lane.buffer.is_in_doubt(which) for lane in (own, *adopted)), clock
     )
-    return Worker(store, catalog, client, own, adopted, front, writer, common.reader, routes, doubts)
+    return Worker(store, catalog, client, own, adopted, front, writer, common.reader, routes, doubts, tracing)
 
 
 def readiness(lane: Lane, catalog: Catalog, *, is_leaving: bool = False) -> Readiness:

@@ -112,6 +112,12 @@ class Accumulator:
         limits = self._limits
         return batch.rows + item.rows > limits.rows_max or batch.bytes + len(item.body) > limits.bytes_max
 
+    def watch(self, stream: Stream, batch: Batch, commit: Commit) -> None:
+        """Let `commit` hear of the open batch of `stream`, which is due now if somebody waits."""
+        stream.watch(batch, commit)
+        if commit.done is not None:
+            self.hurry(stream)
+
     def hurry(self, stream: Stream) -> None:
         """Let the open batch of `stream` be due now."""
         stream.urgent = True

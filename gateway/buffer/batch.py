@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from gateway.buffer.layout import Layout
 from gateway.buffer.records import CODEC_ARROW, CODEC_MSGPACK, Item, Seal
+from gateway.telemetry.tracing import Trace
 
 # Rows of small items that become one Arrow batch: enough to be worth the calls, few enough to stay in the processor's
 # cache (a third faster than all at once).
@@ -29,11 +30,13 @@ _STREAM_BYTES: Final = 256
 class Commit:
     """One request's wish to hear that its rows are in ClickHouse; resolved when its last batch is done.
 
+    `done`: None if nobody waits, and the rows need not hurry. `trace`: of the request, for the spans of inserts.
     `broken`: why a view lacks some of the rows, which are in their table; "" if none does, as far as is known.
     `is_behind`: those are rows of others, behind which these wait.
     """
 
-    done: asyncio.Future[None]
+    done: asyncio.Future[None] | None
+    trace: Trace | None = None
     outstanding: int = 0
     broken: str = ""
     is_behind: bool = False
@@ -41,13 +44,13 @@ class Commit:
     def settle(self) -> None:
         """One of its batches is done."""
         self.outstanding -= 1
-        if self.outstanding == 0 and not self.done.done():
+        if self.outstanding == 0 and self.done is not None and not self.done.done():
             self.done.set_result(None)
 
     def tell(self, reason: str, *, is_behind: bool) -> None:
         """Whoever waits hears at once that a view fails: that may last."""
         self.broken, self.is_behind = reason, is_behind
-        if not self.done.done():
+        if self.done is not None and not self.done.done():
             self.done.set_result(None)
 
 

@@ -331,8 +331,7 @@ class Buffer:
             self._segments[batch.first_segment] += 1
         self.pending_rows[layout.datasource_id] += item.rows
         for commit in commits:
-            owner.watch(batch, commit)
-            self._accumulator.hurry(owner)
+            self._accumulator.watch(owner, batch, commit)
 
     def _keep_layout(self, layout: Layout) -> None:
         try:

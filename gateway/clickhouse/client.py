@@ -17,6 +17,7 @@ import aiohttp
 from gateway.clickhouse.errors import ServerError
 from gateway.clickhouse.topology import ONE_SERVER, Topology, shard_of
 from gateway.core.clock import Clock, SystemClock
+from gateway.telemetry.tracing import headers as traced
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.asyncclient import AsyncClient
@@ -99,6 +100,7 @@ class Client:
                 insert_block=body,
                 settings={**known, **settings},
                 fmt=form,
+                transport_settings=traced() or None,
             )
 
     async def command(self, sql: str, settings: Mapping[str, Any] | None = None) -> None:

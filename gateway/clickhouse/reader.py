@@ -16,6 +16,8 @@ from yarl import URL
 
 from gateway.clickhouse.client import ClientOptions
 from gateway.clickhouse.errors import ServerError
+from gateway.telemetry.tracing import begin, within
+from gateway.telemetry.tracing import headers as traced
 
 # Servers end idle connections after 3 to 30 seconds; one that is ended while it is used again is a lost request.
 _KEEPALIVE_SECONDS: Final = 2.5
@@ -104,14 +106,37 @@ class HttpReader:
         Raises:
             ServerError: refused, or no answer.
         """
+        trace = begin("query")
+        if trace is None:
+            return await self._read(sql, settings, bound, query_id)
+        trace.note("db.system.name", "clickhouse")
+        trace.note("sluice.query_id", query_id)
+        failure = "nobody waited for it"
+        try:
+            with within(trace):
+                reply = await self._read(sql, settings, bound, query_id)
+            trace.note("sluice.rows_read", reply.summary.rows_read)
+            trace.note("sluice.bytes_read", reply.summary.bytes_read)
+            failure = ""
+        except ServerError as error:
+            failure = f"code {error.code} of ClickHouse" if error.code else "no answer from ClickHouse"
+            raise
+        finally:
+            trace.end(failure)
+        return reply
+
+    async def _read(
+        self, sql: str, settings: Mapping[str, str | int], bound: Mapping[str, str], query_id: str
+    ) -> Reply:
         if self._always:
             settings = {**self._always, **settings}
         url = URL(f"{self._base}{_query_string(tuple(settings.items()))}&query_id={query_id}", encoded=True)
+        headers = traced()
         try:
             if bound:
-                response = await self._open().post(url, data=_form(sql, bound))
+                response = await self._open().post(url, data=_form(sql, bound), headers=headers)
             else:
-                response = await self._open().post(url, data=sql.encode(), headers=_TEXT)
+                response = await self._open().post(url, data=sql.encode(), headers={**_TEXT, **headers})
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise _no_answer(error) from error
         if response.status != 200:

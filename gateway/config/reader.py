@@ -233,6 +233,10 @@ def _clashes(settings: Settings) -> Iterator[str]:
     else:
         if settings.events_requests_per_second_max and "datasource.requests" in limits:
             yield "rate_limits says datasource.requests, and events_requests_per_second_max says it again"
+    if settings.traces_endpoint and not settings.traces_endpoint.startswith(("http://", "https://")):
+        yield "traces_endpoint must look like http://collector:4318"
+    elif settings.traces_endpoint and not _has_opentelemetry():
+        yield "traces_endpoint needs OpenTelemetry: pip install 'sluice-gateway[otel]', or leave it out"
     yield from _serving_clashes(settings)
     yield from _clickhouse_clashes(settings)
 
@@ -272,6 +276,13 @@ def _serving_clashes(settings: Settings) -> Iterator[str]:
             certificate_of(settings)
         except OSError as error:
             yield f"tls_certificate and tls_key can not be used: {error.strerror or error}"
+
+
+def _has_opentelemetry() -> bool:
+    try:
+        return find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def certificate_of(settings: Settings) -> Certificate | None:

@@ -288,6 +288,13 @@ class Settings:
         least=0,
         most=64,
     )
+    worker_port: int = _integer(
+        "Jobs",
+        0,
+        "Port of `host` where a `sluice worker` answers `/metrics` and `/health`; 0: none.",
+        least=0,
+        most=65535,
+    )
     worker_concurrency: int = _integer("Jobs", 2, "Jobs that one of them does at once.", most=64)
 
     copy_seconds_max: float = _duration(
@@ -296,6 +303,19 @@ class Settings:
     copy_memory_bytes_max: int = _size("Copies", "4GiB", "Memory that the query of a copy takes.", least="1MiB")
     copy_open_max: int = _integer(
         "Copies", 20, "Copies of one workspace that wait or run, for another to be asked for; above it: 429.", least=1
+    )
+
+    traces_endpoint: str = _text(
+        "Tracing",
+        "",
+        "Collector of OpenTelemetry that gets traces, OTLP over HTTP: http://collector:4318. Needs the extra `otel`.",
+        default_text="none: nothing is traced",
+    )
+    traces_one_in: int = _integer(
+        "Tracing",
+        100,
+        "One of how many requests is traced, of those without a `traceparent` that decides it; 0: none.",
+        least=0,
     )
 
     log_level: LogLevel = _choice("Logging", "info", LogLevel, "The least important message that is written to stderr.")
@@ -316,7 +336,7 @@ WORKER_SETTINGS: Final = tuple(
         and name
         not in {"import_body_bytes_max", "import_parquet_body_bytes_max", "import_sync_bytes_max", "job_workers"}
     )
-    or name in {"data_dir", "drain_seconds_max", "secret", "database_url"}
+    or name in {"host", "data_dir", "drain_seconds_max", "secret", "database_url"}
 )
 
 

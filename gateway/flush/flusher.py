@@ -23,6 +23,8 @@ from gateway.core.clock import Clock
 from gateway.flush.retry import Kind, classify, delay_seconds, view_failure
 from gateway.telemetry import metrics
 from gateway.telemetry.logs import get_logger
+from gateway.telemetry.oplog import harmless
+from gateway.telemetry.tracing import Trace, Tracer, within
 
 _logger = get_logger(__name__)
 
@@ -65,6 +67,7 @@ class FlushOptions:
     needs_json: Callable[[pa.Schema], bool] = lambda _: False  # must rows of this schema go as JSONEachRow?
     json_rows: Callable[[pa.Table], bytes] = lambda _: b""  # those rows, as the body of an insert
     view: Callable[[str], str] = str  # table of a materialized view → its name in sentences
+    tracer: Tracer | None = None
 
 
 class Flusher:
@@ -88,6 +91,8 @@ class Flusher:
         self._outages = 0  # failed attempts in a row, over all streams, since ClickHouse last answered
         self._knock = asyncio.Lock()
         self._retry_at = 0.0
+        for kind in Kind:  # shown before the first: what begins with one has not increased, for Prometheus
+            metrics.flush_failures.labels(kind.value)
         self.failing: dict[str, str] = {}  # data source id → why its rows do not land just now
 
     async def run(self) -> None:
@@ -122,21 +127,27 @@ class Flusher:
     async def _attempt(self, batch: Batch) -> None:
         batch.attempts += 1
         started = self._clock.monotonic()
+        trace = self._trace(batch) if batch.commits and self._options.tracer is not None else None
+        failure = ""
         try:
             body = await self._buffer.body(batch)
             layout = batch.layout
             is_json = self._options.needs_json(layout.schema)
             if is_json:
                 body = await asyncio.to_thread(lambda: self._options.json_rows(unstream(body)))
-            await self._inserter.insert(
-                layout.datasource_id, layout.quarantine, layout.schema.names, body, batch.id, is_json=is_json
-            )
+            with within(trace):
+                await self._inserter.insert(
+                    layout.datasource_id, layout.quarantine, layout.schema.names, body, batch.id, is_json=is_json
+                )
         except ServerError as error:
+            failure = harmless(str(error))
             await self._fail(batch, error)
         except SpillDamaged:
+            failure = "its spill file is damaged"
             self._put_back(batch, Kind.HOLD, "its spill file is damaged")
         except Exception as error:
             # Our bug, or a machine in trouble: this batch waits for a person, the others go on.
+            failure = type(error).__name__
             _logger.exception("flush.failed", batch=batch.id)
             self._put_back(batch, Kind.HOLD, f"{type(error).__name__}: {error}")
         else:
@@ -144,8 +155,25 @@ class Flusher:
             self.failing.pop(batch.layout.datasource_id, None)
             rows = batch.rows
             await self._buffer.ack(batch)
-            name = self._options.label(layout.datasource_id)
-            metrics.flushed(name, layout.quarantine, rows, self._clock.monotonic() - started)
+            name, now = self._options.label(layout.datasource_id), self._clock.monotonic()
+            metrics.flushed(name, layout.quarantine, rows, len(body), now - started, now - batch.opened_at)
+        if trace is not None:
+            trace.end(failure)
+
+    def _trace(self, batch: Batch) -> Trace | None:
+        """Begin the span of an attempt to insert `batch`, if requests in it are traced."""
+        requests = [commit.trace for commit in batch.commits if commit.trace is not None]
+        if not requests or self._options.tracer is None:
+            return None
+        trace = self._options.tracer.insert(requests)
+        trace.note("db.system.name", "clickhouse")
+        trace.note("sluice.datasource", self._options.label(batch.layout.datasource_id))
+        trace.note("sluice.is_quarantine", batch.layout.quarantine)
+        trace.note("sluice.batch", batch.id)
+        trace.note("sluice.rows", batch.rows)
+        trace.note("sluice.attempt", batch.attempts)
+        trace.note("sluice.waited_seconds", self._clock.monotonic() - batch.opened_at)
+        return trace
 
     async def _fail(self, batch: Batch, error: ServerError) -> None:
         kind = classify(error.code, str(error))
@@ -184,3 +212,4 @@ class Flusher:
             return
         _logger.warning("flush.row_quarantined", datasource=batch.layout.datasource_id, reason=str(error))
         await self._buffer.poison(batch, quarantined)
+        metrics.unfit({"refused": 1})

@@ -23,7 +23,8 @@ from gateway.clickhouse.inserter import ClickHouseInserter, Spread
 from gateway.imports.patience import Patience
 from gateway.ingest.fit import Fitted
 from gateway.ingest.jsonrows import JSON_SETTINGS, json_rows, needs_json_rows
-from gateway.ingest.quarantine import Quarantine
+from gateway.ingest.quarantine import Quarantine, kinds
+from gateway.telemetry import metrics
 from gateway.telemetry.logs import get_logger
 
 _logger = get_logger(__name__)
@@ -125,6 +126,7 @@ class BlockInserter:
             table = await asyncio.to_thread(partial(_table, schema, group.columns))
             landed += await self._group(table, f"{token}-{number}")
         if fitted.quarantined:
+            metrics.unfit(kinds(fitted.quarantine_columns))
             await self._quarantine(fitted.quarantine_columns, f"{token}-q")
         return landed + Landed(0, fitted.quarantined)
 
@@ -147,6 +149,7 @@ class BlockInserter:
         _logger.warning("import.row_quarantined", job=self._import_id, reason=reason)
         columns = self._layout.quarantine.refused(row, reason, self._now, self._import_id)
         await self._quarantine(columns, f"{token}-q")
+        metrics.unfit({"refused": 1})
         return Landed(0, 1)
 
     async def _quarantine(self, columns: Sequence[Any], token: str) -> None:

@@ -31,7 +31,7 @@ from gateway.ingest.scalars import (
     decimal_text,
     moment_reader,
 )
-from gateway.ingest.unfit import SHOWN_CHARS_MAX, Unfit, refusal
+from gateway.ingest.unfit import NO_FIELD, SHOWN_CHARS_MAX, Unfit, refusal
 from gateway.schema.celltext import BLANKS, NULLS, TEXT_NULLS, literal_json, number_json
 from gateway.schema.lexer import words
 from gateway.schema.types import DataType
@@ -150,7 +150,7 @@ class Cells:
 
     def _absence(self) -> str:
         return (
-            f"There is no field for column '{self._feed.column.name}': send one, or recreate the table with a "
+            f"{NO_FIELD} '{self._feed.column.name}': send one, or recreate the table with a "
             "Nullable column or a DEFAULT"
         )
 

@@ -5,6 +5,7 @@ time, and the line itself. A value is shown as it was sent: strings without quot
 of a path with `[:]` is that of the whole array. Bytes that are not UTF-8 are shown as `\xff`.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,11 +13,12 @@ from typing import Any, Final
 import msgspec
 import pyarrow as pa
 
+from gateway.ingest.groups import NO_VALUE
 from gateway.ingest.jsonrows import as_numbers
 from gateway.ingest.lines import RECORD
 from gateway.ingest.plan import Feed
 from gateway.ingest.transport import arrow_fields, plain
-from gateway.ingest.unfit import decode_text
+from gateway.ingest.unfit import ABSENCE, NO_FIELD, decode_text
 from gateway.ingest.written import written
 from gateway.schema.columns import Schema
 from gateway.schema.datatype import DataType
@@ -104,6 +106,21 @@ class Quarantine:
         assert len(AFTER) == 2
         count = len(lines)
         return [names, reasons, [import_id or None] * count, *values, [int(now)] * count, lines]
+
+
+def kinds(columns: Sequence[Sequence[Any]]) -> Counter[str]:
+    """Return how many rows of `columns`, as `Quarantine.columns` makes them, have which kind of first reason.
+
+    unreadable: the line was not read at all; empty: it has no value for any column; missing: a column that needs one
+    has none; value: a value does not fit its column.
+    """
+    return Counter(_kind(names[0], reasons[0]) for names, reasons in zip(columns[0], columns[1], strict=True))
+
+
+def _kind(name: str, reason: str) -> str:
+    if name == RECORD:
+        return "empty" if reason == NO_VALUE else "unreadable"
+    return "missing" if reason.startswith((ABSENCE, NO_FIELD)) else "value"
 
 
 def _as_text(raw: bytes | None) -> str | None:

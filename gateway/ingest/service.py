@@ -22,10 +22,17 @@ from gateway.core.clock import Clock
 from gateway.core.turns import Turns
 from gateway.ingest.fit import Fitted, Fitter
 from gateway.ingest.intake import PART_BYTES, Intake
+from gateway.ingest.quarantine import kinds
 from gateway.schema.columns import Schema
+from gateway.telemetry import metrics
+from gateway.telemetry.tracing import Trace
 
 # Compiled plans kept; more data sources than this in use at once are compiled again now and then (about 1 ms each).
 _PLANS_MAX: Final = 4096
+
+
+Keep = Callable[[bytes, str, Trace | None], tuple[asyncio.Future[None], int, int]]
+"""See `Ingestor.keeper`."""
 
 
 class Destination(Protocol):
@@ -92,6 +99,7 @@ class _Plan:
             items.append((layout, encode_rows(layout, group.columns, len(group.columns[0]))))
         if fitted.quarantined:
             columns = fitted.quarantine_columns
+            metrics.unfit(kinds(columns))
             items.append((self.quarantine, encode_rows(self.quarantine, columns, fitted.quarantined)))
         return items
 
@@ -137,25 +145,33 @@ class Ingestor:
         self._turns = Turns()
         self._plans: OrderedDict[tuple[str, int], _Plan] = OrderedDict()
 
-    def keeper(self, destination: Destination) -> Callable[[bytes, str], tuple[asyncio.Future[None], int, int]]:
+    def keeper(self, destination: Destination) -> Keep:
         """Return a function for small bodies of NDJSON.
 
-        It fits and keeps the events of a body, given the import id, and returns when they are durable (a future that
-        others share: it must not be cancelled; if it fails, nothing was kept), rows and quarantined rows.
+        It fits and keeps the events of a body, given the import id and the trace, and returns when they are durable (a
+        future that others share: it must not be cancelled; if it fails, nothing was kept), rows and quarantined rows.
 
         It raises InvalidRequest, TooLarge, BufferFull, LogFull or LogPoisoned: nothing was kept.
         """
         plan = self._plan(destination)
         fit, items, append, now = plan.fitter.fit_ndjson, plan.items, self._buffer.append, self._clock.now
 
-        def keep(body: bytes, import_id: str) -> tuple[asyncio.Future[None], int, int]:
+        def keep(body: bytes, import_id: str, trace: Trace | None) -> tuple[asyncio.Future[None], int, int]:
             fitted = fit(body, now(), import_id)
-            return append(items(fitted)), fitted.rows, fitted.quarantined
+            commit = None if trace is None else Commit(None, trace)
+            return append(items(fitted), commit), fitted.rows, fitted.quarantined
 
         return keep
 
     async def submit(
-        self, destination: Destination, body: bytes, *, whole: bool, wait: bool, import_id: str
+        self,
+        destination: Destination,
+        body: bytes,
+        *,
+        whole: bool,
+        wait: bool,
+        import_id: str,
+        trace: Trace | None = None,
     ) -> Receipt:
         """Fit and keep the events in `body`; return when what the receipt says is true.
 
@@ -165,23 +181,30 @@ class Ingestor:
             whole: see `body`.
             wait: return only when the rows are in ClickHouse, or after `wait_seconds_max`.
             import_id: of the request; quarantined rows show it.
+            trace: of the request.
 
         Raises:
             InvalidRequest: nothing in the body could be read; nothing was kept.
             BufferFull, LogFull, LogPoisoned: no room, for longer than a request may be held; nothing was kept.
         """
         if not whole and len(body) > PART_BYTES:
-            return await self.submit_pieces(destination, _cut(body), wait=wait, import_id=import_id)
+            return await self.submit_pieces(destination, _cut(body), wait=wait, import_id=import_id, trace=trace)
         plan = self._plan(destination)
         fit = plan.fitter.fit_json if whole else plan.fitter.fit_ndjson
         if len(body) <= PART_BYTES:
             kept = _Kept(plan, fit(body, self._clock.now(), import_id))
         else:
             kept = await asyncio.to_thread(lambda: _Kept(plan, fit(body, self._clock.now(), import_id)))
-        return await self._keep(kept, wait=wait)
+        return await self._keep(kept, wait=wait, trace=trace)
 
     async def submit_pieces(
-        self, destination: Destination, pieces: AsyncIterator[bytes], *, wait: bool, import_id: str
+        self,
+        destination: Destination,
+        pieces: AsyncIterator[bytes],
+        *,
+        wait: bool,
+        import_id: str,
+        trace: Trace | None = None,
     ) -> Receipt:
         """Fit the events of a body while it arrives, and keep them when all of it is there; otherwise as `submit`.
 
@@ -190,6 +213,7 @@ class Ingestor:
             pieces: of the body, NDJSON in UTF-8; cut anywhere. What it raises is raised, and nothing was kept.
             wait: see `submit`.
             import_id: see `submit`.
+            trace: see `submit`.
 
         Raises:
             TooLarge: there are too many rows; nothing was kept.
@@ -202,13 +226,14 @@ class Ingestor:
                 await self._turns.wait(len(piece))
                 kept.add(intake.take(piece))
         kept.add(intake.finish())
-        return await self._keep(kept, wait=wait)
+        return await self._keep(kept, wait=wait, trace=trace)
 
-    async def _keep(self, kept: _Kept, *, wait: bool) -> Receipt:
-        commit = Commit(asyncio.get_running_loop().create_future()) if wait else None
+    async def _keep(self, kept: _Kept, *, wait: bool, trace: Trace | None) -> Receipt:
+        done = asyncio.get_running_loop().create_future() if wait else None
+        commit = Commit(done, trace) if wait or trace is not None else None
         # Shielded: if the client goes away, the rows still join their batch when the log has them.
         await asyncio.shield(await self._append(kept.items, commit))
-        committed = commit is not None and await self._committed(commit)
+        committed = done is not None and await self._committed(done)
         broken = commit.broken if commit is not None else ""
         is_behind = commit is not None and commit.is_behind
         return Receipt(kept.rows, kept.quarantined, committed and not broken, broken, is_behind)
@@ -227,10 +252,10 @@ class Ingestor:
                 if self._clock.monotonic() >= deadline:
                     raise
 
-    async def _committed(self, commit: Commit) -> bool:
+    async def _committed(self, done: asyncio.Future[None]) -> bool:
         try:
             async with asyncio.timeout(self._options.wait_seconds_max):
-                await asyncio.shield(commit.done)
+                await asyncio.shield(done)
         except TimeoutError:
             return False
         return True

@@ -11,6 +11,10 @@ from gateway.schema.columns import Column
 
 SHOWN_CHARS_MAX: Final = 100
 
+ABSENCE: Final = "Strict type checking failed."
+NO_FIELD: Final = "There is no field for column"
+"""How the reason begins of a row without a value that it needs: an event, a row of a file."""
+
 decode_text: Final = msgspec.json.Decoder(str).decode
 """Return the string that a JSON string stands for."""
 
@@ -30,7 +34,7 @@ def shown(value: str | bytes) -> str:
 def absence(column: Column, path: str) -> str:
     """Return why a row without a value (or with null) for `column` is refused."""
     return (
-        f"Strict type checking failed. Object does not have column '{column.name}', you should send a value or "
+        f"{ABSENCE} Object does not have column '{column.name}', you should send a value or "
         f"recreate the table with a Nullable column type. While accessing jsonpath '{path}'"
     )
 

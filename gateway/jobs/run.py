@@ -63,6 +63,9 @@ class JobRunner:
         self._tasks: dict[str, asyncio.Task[Job | None]] = {}
         self._wake = asyncio.Event()
         self._drain_seconds: float | None = None
+        for kind in handlers:  # shown before the first: what begins with one has not increased, for Prometheus
+            metrics.jobs_lost.labels(kind)
+            metrics.job_retries.labels(kind)
 
     async def take_over(self) -> None:
         """Give back what a process of this name left when it was killed. Before anything else is done.

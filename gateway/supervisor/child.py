@@ -114,6 +114,11 @@ class Child:
         self._process: Process | None = None
         self._is_stopping = False
 
+    @property
+    def pid(self) -> int | None:
+        """The process that runs now."""
+        return self._process.pid if self._process is not None else None
+
     async def keep(self) -> None:
         """Keep the process running; return when it has ended for good."""
         generation = 0

@@ -1,5 +1,6 @@
 """Run: what `sluice serve` is made of: the claims, the engine, the workers, and what a person sees."""
 
+import asyncio
 import os
 import secrets
 import sys
@@ -17,12 +18,14 @@ from gateway.supervisor.orders import Orders
 from gateway.supervisor.supervisor import Role, Supervisor
 from gateway.telemetry import metrics
 from gateway.telemetry.logs import get_logger
+from gateway.telemetry.usage import Usage
 
 _logger = get_logger(__name__)
 
 # What a child may take to stop beyond what it was told to drain in, before it is killed.
 _STOP_SPARE_SECONDS: Final = 5.0
 _ENGINE_STOP_SECONDS: Final = 25.0
+_USAGE_SECONDS: Final = 1.0
 
 # What HS256 asks of a key (RFC 7518, 3.2), in characters.
 _KEY_CHARS_MIN: Final = 32
@@ -47,15 +50,33 @@ async def supervise(settings: Settings, say: Callable[[str], object]) -> int:
         _start_metrics(settings)
         if 0 < len(settings.admin_token) < _KEY_CHARS_MIN:
             _logger.warning("admin_token.short", reason=f"{_SHORT_KEY}, it has {len(settings.admin_token)}")
+        roles = _roles(settings, lambda: supervisor.port("engine"))
+        for role in roles:  # shown before the first: what begins with one has not increased, for Prometheus
+            metrics.restarts.labels(role.name)
         supervisor = Supervisor(
-            _roles(settings, lambda: supervisor.port("engine")),
+            roles,
             clock=clock,
             inherited=(lock,),
             on_ready=lambda: say(welcome(settings)),
             on_death=lambda role, name: _count_death(settings, role, name),
         )
-        async with claim_place(settings, clock):
-            return await supervisor.run()
+        measuring = asyncio.create_task(_measure(supervisor, has_engine=not settings.clickhouse_url))
+        try:
+            async with claim_place(settings, clock):
+                return await supervisor.run()
+        finally:
+            measuring.cancel()
+
+
+async def _measure(supervisor: Supervisor, *, has_engine: bool) -> None:
+    """Tell what the processes take that cannot tell themselves; the others do."""
+    clock, own = SystemClock(), Usage("supervisor")
+    engine = Usage("engine") if has_engine else None
+    while True:
+        await clock.sleep(_USAGE_SECONDS)
+        own.measure()
+        if engine is not None and (pid := supervisor.pid("engine")) is not None:
+            engine.measure(pid)
 
 
 def standalone(settings: Settings) -> WorkerIdentity:
@@ -68,7 +89,7 @@ def standalone(settings: Settings) -> WorkerIdentity:
         role="standalone",
         index=claim_number(settings.data_dir),
         clickhouse_url=clickhouse_address(settings),
-        metrics_directory=metrics_directory(settings.data_dir),
+        metrics_directory=None if settings.worker_port else metrics_directory(settings.data_dir),
     )
 
 

@@ -95,6 +95,10 @@ class Supervisor:
         """Return the port that the first child of `role` said it answers on."""
         return self._children[role][0].port
 
+    def pid(self, role: str) -> int | None:
+        """Return the process that is the first child of `role` now."""
+        return self._children[role][0].pid
+
     def request_stop(self) -> None:
         """Begin to stop; the second time, kill."""
         self._signals += 1

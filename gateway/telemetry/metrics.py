@@ -19,6 +19,7 @@ when a process is killed: accepted = stored + quarantined + pending.
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
@@ -42,6 +43,9 @@ T = TypeVar("T", Counter, Gauge, Histogram)
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 # From a small file to a large one.
 _MINUTES: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
+# From a row that was seen at once to one that waited through an outage.
+_LAGS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
+_BYTES: Final = (1e3, 1e4, 1e5, 1e6, 4e6, 8e6, 16e6, 32e6, 64e6)
 _ROWS: Final = (1.0, 10.0, 100.0, 1_000.0, 10_000.0, 50_000.0, 100_000.0, 500_000.0, 1_000_000.0)
 
 # One file for each kind of metric and way of adding up. 1 MiB holds some 4 000 children; beyond it, it grows in holes.
@@ -91,6 +95,12 @@ accepted_rows = Declared(
     "Rows answered with success, those for the quarantine too.",
     "datasource",
 )
+unfit_rows = Declared(
+    Counter,
+    "sluice_ingest_unfit_rows_total",
+    "Rows for the quarantine, by their first reason: unreadable, empty, missing, value; refused by ClickHouse.",
+    "reason",
+)
 stored_rows = Declared(Counter, "sluice_flush_stored_rows_total", "Rows committed in their table.", "datasource")
 quarantined_rows = Declared(
     Counter, "sluice_flush_quarantined_rows_total", "Rows committed in the quarantine.", "datasource"
@@ -128,10 +138,23 @@ flush_seconds = Declared(
     Histogram, "sluice_flush_seconds", "From taking a batch to its commit; successes only.", buckets=_SECONDS
 )
 flush_rows = Declared(Histogram, "sluice_flush_rows", "Rows of a committed batch.", buckets=_ROWS)
+flush_bytes = Declared(Histogram, "sluice_flush_bytes", "Size of the insert of a committed batch.", buckets=_BYTES)
+flush_lag_seconds = Declared(
+    Histogram,
+    "sluice_flush_lag_seconds",
+    "Age of the oldest row of a batch when it was committed: from its answer, or the start that recovered it.",
+    buckets=_LAGS,
+)
 flush_failures = Declared(
     Counter, "sluice_flush_failures_total", "Inserts not confirmed, by what is done about it.", "class"
 )
 log_bytes = Declared(Gauge, "sluice_log_bytes", "Size of the log on the disk.", multiprocess_mode="livesum")
+log_limit_bytes = Declared(
+    Gauge, "sluice_log_limit_bytes", "Size it may have, the setting log_bytes_max.", multiprocess_mode="livesum"
+)
+log_free_bytes = Declared(
+    Gauge, "sluice_log_free_bytes", "Bytes that are free on its disk.", multiprocess_mode="livemax"
+)
 log_syncs = Declared(Counter, "sluice_log_syncs_total", "Group commits of the log.")
 log_sync_seconds = Declared(
     Counter, "sluice_log_sync_seconds_total", "Time the disk took for them; divide by their number for one."
@@ -152,6 +175,19 @@ endpoint_seconds = Declared(
     "From taking up a call of an endpoint to its answer, `<workspace>.<name>`; the first 200, then `other`.",
     "pipe",
     buckets=_SECONDS,
+)
+endpoint_errors = Declared(
+    Counter,
+    "sluice_http_endpoint_errors_total",
+    "Calls of an endpoint that were not answered 200; 499: the client did not wait.",
+    "pipe",
+    "status",
+)
+unready_workers = Declared(
+    Gauge,
+    "sluice_http_unready_workers",
+    "Workers that take no events now: their `/ready` is 503.",
+    multiprocess_mode="livesum",
 )
 refused_requests = Declared(
     Counter, "sluice_http_refused_requests_total", "Requests refused to protect the gateway (429, 503).", "reason"
@@ -185,6 +221,25 @@ jobs_lost = Declared(
 jobs_skipped = Declared(
     Counter, "sluice_jobs_skipped_total", "Runs on schedule left out, as the one before had not ended.", "kind"
 )
+tls_expiry_seconds = Declared(
+    Gauge,
+    "sluice_tls_expiry_timestamp_seconds",
+    "When the certificate that is shown expires, Unix time; 0 without one.",
+    multiprocess_mode="livemax",
+)
+process_cpu_seconds = Declared(
+    Counter, "sluice_process_cpu_seconds_total", "Processor time of a process of this node (Linux).", "process"
+)
+process_resident_bytes = Declared(
+    Gauge,
+    "sluice_process_resident_bytes",
+    "Memory that a process of this node holds (Linux).",
+    "process",
+    multiprocess_mode="livemax",
+)
+spans = Declared(
+    Counter, "sluice_traces_spans_total", "Spans for the collector: sent, or dropped: it did not take them.", "outcome"
+)
 restarts = Declared(Counter, "sluice_supervisor_restarts_total", "Processes that died and were started again.", "role")
 build_info = Declared(Gauge, "sluice_build_info", "Version that runs.", "version", multiprocess_mode="livemax")
 
@@ -209,6 +264,7 @@ def start(directory: Path | None = None, process: str = "") -> None:
     values.ValueClass = values.MutexValue
     try:
         if directory is not None:
+            forget(directory, process)
             _allocate(directory, process)
             # The library reads where the files are from here, and from nowhere else.
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)  # noqa: TID251
@@ -254,11 +310,19 @@ def render() -> tuple[bytes, str]:
     return generate_latest(registry), CONTENT_TYPE_LATEST
 
 
-def flushed(datasource: str, is_quarantine: bool, rows: int, seconds: float) -> None:
-    """Count a batch of `rows` rows that was committed after `seconds`."""
+def flushed(datasource: str, is_quarantine: bool, rows: int, size: int, seconds: float, lag_seconds: float) -> None:
+    """Count a batch of `rows` rows, an insert of `size` bytes, committed after `seconds`; one waited longest."""
     (quarantined_rows if is_quarantine else stored_rows).labels(datasource).inc(rows)
     flush_seconds.labels().observe(seconds)
     flush_rows.labels().observe(rows)
+    flush_bytes.labels().observe(size)
+    flush_lag_seconds.labels().observe(lag_seconds)
+
+
+def unfit(rows: Mapping[str, int]) -> None:
+    """Count rows that go to the quarantine, by the kind of their first reason."""
+    for kind, count in rows.items():
+        unfit_rows.labels(kind).inc(count)
 
 
 def flush_failed(kind: str) -> None:

@@ -18,6 +18,7 @@ _answers: Final[Counter[tuple[str, int]]] = Counter()
 _refused: Final[Counter[tuple[str, str]]] = Counter()
 _seconds: Final[dict[str, list[float]]] = {}
 _pipes: Final[dict[str, list[float]]] = {}
+_failed: Final[Counter[tuple[str, int]]] = Counter()
 _is_due = False
 
 # A histogram has some twenty series; pipes called later than the first so many are counted together.
@@ -50,7 +51,7 @@ def refused(kind: str, unit: str) -> None:
         _push_soon()
 
 
-def endpoint_done(pipe: str, seconds: float) -> None:
+def endpoint_done(pipe: str, seconds: float, status: int) -> None:
     """Count a call of the endpoint of `pipe`, `<workspace>.<name>`."""
     if pipe not in _pipes and len(_pipes) >= _PIPES_MAX:
         pipe = _OTHER
@@ -58,6 +59,8 @@ def endpoint_done(pipe: str, seconds: float) -> None:
     if found is None:
         found = _pipes[pipe] = []
     found.append(seconds)
+    if status != 200:
+        _failed[pipe, status] += 1
     if not _is_due:
         _push_soon()
 
@@ -90,6 +93,9 @@ def _push() -> None:
         if values:
             _observe(metrics.request_seconds.labels(route), values)
             values.clear()
+    for (pipe, status), count in _failed.items():
+        metrics.endpoint_errors.labels(pipe, str(status)).inc(count)
+    _failed.clear()
     for pipe, values in _pipes.items():
         if values:
             _observe(metrics.endpoint_seconds.labels(pipe), values)

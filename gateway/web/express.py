@@ -6,8 +6,8 @@ straight to what its handler does. The next head of the same bytes means the sam
 and no rule of HTTP is written here: what is not known by heart goes the ordinary way, and so does everything that fails
 on this one.
 
-The length is the one thing that may differ: its digits are cut out of the head, which otherwise is the same bytes, so
-they are found where aiohttp found them.
+Two things may differ: the digits of the length, and the `traceparent`. They are cut out of the head, which otherwise is
+the same bytes, so they are found where aiohttp found them.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ from gateway.core.clock import Clock
 from gateway.core.errors import RateLimited
 from gateway.core.ids import RequestIds
 from gateway.core.turns import Turns
+from gateway.telemetry.tracing import Trace, Tracer
 from gateway.web.errors import body_of, headers_of
 
 HEAD_BYTES_MAX: Final = 4096
@@ -37,6 +38,7 @@ SMALL_BYTES_MAX: Final = 16 * 1024
 
 # Heads kept: of a producer each, or of a few if its headers vary. The one used longest ago makes room.
 _HEADS_MAX: Final = 2048
+_TRACEPARENT: Final = re.compile(rb"\r\n[Tt]raceparent: ?([0-9a-f-]{55})\r\n")
 _LENGTH: Final = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?([0-9]{1,7})\r\n")
 
 
@@ -47,7 +49,7 @@ class Outdated(Exception):
 class Shortcut(Protocol):
     """What a handler does when all but the body is known; it holds what the head meant."""
 
-    def take(self, body: bytes, request_id: str) -> tuple[asyncio.Future[None], Any]:
+    def take(self, body: bytes, request_id: str, trace: Trace | None) -> tuple[asyncio.Future[None], Any]:
         """Begin: return when it may be answered, and what `answer` wants to know of it.
 
         The future is shared: it must not be cancelled. If it fails, nothing was kept.
@@ -73,18 +75,20 @@ SHORTCUT: Final = RequestKey("shortcut", Shortcut)
 
 
 class Known(NamedTuple):
-    """A request that begins with a known head: the head, what to do with it, and how long its body is."""
+    """A request that begins with a known head: the head, what to do with it, its body's length, its `traceparent`."""
 
     head: bytes
     shortcut: Shortcut
     body_bytes: int
+    traceparent: str | None
 
 
 class Express:
     """The heads known to one process."""
 
-    def __init__(self, ids: RequestIds, clock: Clock, headers: dict[str, str]) -> None:
-        """Answer with `headers` besides those of every answer."""
+    def __init__(self, ids: RequestIds, clock: Clock, headers: dict[str, str], tracer: Tracer | None = None) -> None:
+        """Answer with `headers` besides those of every answer; `tracer` decides what is traced."""
+        self.tracer = tracer
         self._ids = ids
         self._clock = clock
         self._heads: OrderedDict[bytes, Shortcut] = OrderedDict()
@@ -106,20 +110,20 @@ class Express:
         length = _LENGTH.search(data, 0, head_end)
         if length is None:
             return None
-        key = data[: length.start(1)] + data[length.end(1) : head_end]
+        key, traceparent = _key(data[:head_end], length)
         shortcut = self._heads.get(key)
         size = int(length[1])
         if shortcut is None or not 0 < size <= BODY_BYTES_MAX:
             return None
         self._heads.move_to_end(key)
-        return Known(data[:head_end], shortcut, size)
+        return Known(data[:head_end], shortcut, size, traceparent)
 
     def learn(self, head: bytes, content_length: int, shortcut: Shortcut) -> None:
         """Keep a head that was just answered the ordinary way; `content_length` is how it was understood."""
         length = _LENGTH.search(head)
         if length is None or int(length[1]) != content_length or len(head) > HEAD_BYTES_MAX:
             return
-        self._heads[head[: length.start(1)] + head[length.end(1) :]] = shortcut
+        self._heads[_key(head, length)[0]] = shortcut
         if len(self._heads) > _HEADS_MAX:
             self._heads.popitem(last=False)
 
@@ -157,6 +161,20 @@ class Express:
             f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\n{self._headers}Date: {date}\r\n"
             "X-Request-Id: "
         ).encode()
+
+
+def _key(head: bytes, length: re.Match[bytes]) -> tuple[bytes, str | None]:
+    """Return what is the same in heads that mean the same, and the `traceparent`, which differs as the length does.
+
+    Of several the first is meant, as aiohttp's `headers.get` has it.
+    """
+    key = head[: length.start(1)] + head[length.end(1) :]
+    if b"raceparent:" not in key:
+        return key, None
+    parent = _TRACEPARENT.search(key)
+    if parent is None:
+        return key, None
+    return key[: parent.start(1)] + key[parent.end(1) :], parent[1].decode()
 
 
 def _tell(waiting: list[Callable[[asyncio.Future[None]], None]], durable: asyncio.Future[None]) -> None:

@@ -21,6 +21,7 @@ from gateway.core.errors import GatewayError, NotFound, RateLimited, Unauthentic
 from gateway.core.ids import RequestIds
 from gateway.telemetry import metrics, tally
 from gateway.telemetry.logs import get_logger
+from gateway.telemetry.tracing import Tracer, within
 from gateway.web.errors import body_of, headers_of, refusal_body, status_of
 from gateway.web.express import SHORTCUT, Express
 from gateway.web.form_token import token_in_form
@@ -157,6 +158,7 @@ class Front:
         cors: bool = True,
         proxies: Proxies | None = None,
         auditor: Auditor | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._routes = routes
         self._ids = RequestIds()
@@ -168,9 +170,10 @@ class Front:
         self._authenticator = authenticator
         self._admission = admission
         self._auditor = auditor
+        self._tracer = tracer
         self._clock = clock
         self.is_leaving = False
-        self.express = Express(self._ids, clock, {"Server": "sluice", **self._cors_headers})
+        self.express = Express(self._ids, clock, {"Server": "sluice", **self._cors_headers}, tracer)
 
     def leave(self) -> None:
         """Let each answer end its connection from now on: the process stops, and who comes again comes elsewhere."""
@@ -186,6 +189,7 @@ class Front:
         request: Request | None = None
         note: Note | None = None
         error_text = ""
+        trace = self._tracer.request(raw.headers.get("traceparent")) if self._tracer is not None else None
         try:
             target = parse_target(raw._message.path)  # noqa: SLF001  `path_qs` would parse and render it again
             methods, captures = self._routes.find(target)
@@ -209,10 +213,15 @@ class Front:
                     *(raw, request_id, target.params, captures, principal, route.body_bytes_max, self._proxies),
                     common,
                     self._admission,
+                    trace,
                 )
                 if principal is not None:
                     request.admit()
-                response = await route.handler(request)
+                if trace is None:
+                    response = await route.handler(request)
+                else:
+                    with within(trace):
+                        response = await route.handler(request)
         except GatewayError as error:
             response = self._refusal(error, name, request_id)
             error_text = str(error)
@@ -221,12 +230,16 @@ class Front:
                 await self._clock.sleep(error.hold_seconds)
         except (ConnectionError, asyncio.CancelledError):
             _end(note, request, None, "The client went away before it was answered")
+            if trace is not None:
+                trace.asked(raw.method, name, 499, request_id)
             raise
         except Exception:
             _logger.exception("request.failed", request_id=request_id, route=name)
             response = Response(
                 body=body_of("Internal error, the request id helps to find it"), status=500, content_type=JSON
             )
+        if trace is not None:
+            trace.asked(raw.method, name, response.status, request_id)
         if not response.prepared:
             if raw.writer.output_size > 0:
                 raise ConnectionError("The answer broke off: a closed connection says so, a second answer would not")

@@ -23,6 +23,7 @@ from gateway.core.clock import Clock
 from gateway.core.errors import RateLimited
 from gateway.telemetry import tally
 from gateway.telemetry.logs import get_logger
+from gateway.telemetry.tracing import Trace
 from gateway.web.errors import body_of
 from gateway.web.express import HEAD_BYTES_MAX, SHORTCUT, SMALL_BYTES_MAX, Express, Known
 from gateway.web.request import JSON
@@ -262,16 +263,21 @@ class Connection(RequestHandler):
 
     def _keep(self, known: Known, body: bytes, began: float) -> None:
         request_id = self._express.next_id()
+        tracer = self._express.tracer
+        trace = tracer.request(known.traceparent) if tracer is not None else None
         try:
-            durable, kept = known.shortcut.take(body, request_id)
+            durable, kept = known.shortcut.take(body, request_id, trace)
         except RateLimited as error:
+            if trace is not None:
+                trace.asked("POST", known.shortcut.name, 429, request_id)
             self._refuse(known, error, request_id, began)
             return
         except Exception:  # noqa: BLE001  the ordinary way meets it again, and says what it is
             self._last = None
             self._leave(known.head + body)
             return
-        self._express.when(durable, partial(self._answer, known, kept, body, request_id, began))
+        told = partial(self._answer, known, kept, body, request_id, began)
+        self._express.when(durable, told if trace is None else partial(_traced, told, trace, known, request_id))
 
     def _answer(
         self, known: Known, kept: Any, body: bytes, request_id: str, began: float, durable: asyncio.Future[None]
@@ -350,6 +356,19 @@ class Connection(RequestHandler):
     def _check_head(self) -> None:
         if self.is_fresh and self.transport is not None:
             self.transport.abort()
+
+
+def _traced(
+    told: Callable[[asyncio.Future[None]], None],
+    trace: Trace,
+    known: Known,
+    request_id: str,
+    durable: asyncio.Future[None],
+) -> None:
+    """Answer a request that is traced. What goes the ordinary way after all has a span there."""
+    told(durable)
+    if not durable.cancelled() and durable.exception() is None:
+        trace.asked("POST", known.shortcut.name, 202, request_id)
 
 
 def _complaint(status: int, error: BaseException | None, message: str | None) -> str:

@@ -14,6 +14,7 @@ from aiohttp.web import BaseRequest, ContentCoding, Response, StreamResponse
 from gateway.admission import Admission, Ticket
 from gateway.auth.principal import Principal
 from gateway.core.errors import InvalidRequest
+from gateway.telemetry.tracing import Trace
 from gateway.web.body import decoder, in_pieces, may_come_in_pieces, read_body
 from gateway.web.errors import rate_headers
 from gateway.web.express import BODY_BYTES_MAX, Shortcut
@@ -38,6 +39,7 @@ class Request:
     proxies: Proxies
     common_headers: dict[str, str]  # of every answer; the front adds them to those that are not yet on their way
     admission: Admission
+    trace: Trace | None = None  # if it is traced
     ticket: Ticket | None = None  # what was taken from when it was let in
     said: Params | None = None  # the parameters of query and body, once a handler has read them
     shortcut: Shortcut | None = None  # for others with the same head; the handler sets it if its answer was a success

@@ -41,6 +41,13 @@ class Certificate:
             return False
         return True
 
+    def expires_at(self) -> float:
+        """Return when the certificate in the file expires, Unix time."""
+        from cryptography import x509  # noqa: PLC0415  not before it is needed
+
+        found = x509.load_pem_x509_certificates(self._certificate.read_bytes())
+        return found[0].not_valid_after_utc.timestamp()
+
     def _stamp(self) -> tuple[int, ...]:
         found = (self._certificate.stat(), self._key.stat())
         return tuple(number for each in found for number in (each.st_mtime_ns, each.st_ino, each.st_size))

@@ -51,7 +51,7 @@ class Server:
             request.shortcut = self
         return Response(body=digest(body), status=202, content_type=JSON)
 
-    def take(self, body: bytes, request_id: str) -> tuple[asyncio.Future[None], bytes]:
+    def take(self, body: bytes, request_id: str, trace: object) -> tuple[asyncio.Future[None], bytes]:
         assert request_id
         if self.fails:
             raise RuntimeError("not this way")
@@ -148,6 +148,21 @@ async def test_only_the_length_may_differ(server):
         assert await client.post(b"x", HEAD.replace(b"Host: x", b"Host: y")) == digest(b"x")
         assert await client.post(b"x", HEAD.replace(b"\r\n\r\n", b"\r\nX: 1\r\n\r\n")) == digest(b"x")
         assert (server.ordinary, server.shortcuts) == (3, 2)
+
+
+async def test_the_traceparent_may_differ_as_well_wherever_it_stands_and_no_other_header(server):
+    parents = [b"00-%032x-%016x-01" % (number, number) for number in range(1, 5)]
+    for before in (HEAD, HEAD.replace(b"Content-Length: %d\r\n", b"traceparent: @\r\nContent-Length: %d\r\n")):
+        head = before if b"@" in before else before.replace(b"\r\n\r\n", b"\r\nTraceparent: @\r\n\r\n")
+        server.ordinary = server.shortcuts = 0
+        async with Client(server) as client:
+            for parent in parents:
+                assert await client.post(parent, head.replace(b"@", parent)) == digest(parent)
+            assert (server.ordinary, server.shortcuts) == (1, 3)
+            assert await client.post(b"x", head.replace(b"@", b"nonsense")) == digest(b"x")
+            assert await client.post(b"x", head.replace(b"raceparent", b"racestate").replace(b"@", parents[0]))
+            assert await client.post(b"x", head.replace(b"@", parents[0] + b"\r\nX: 1")) == digest(b"x")
+            assert (server.ordinary, server.shortcuts) == (4, 3)
 
 
 async def test_a_head_is_known_on_other_connections_after_their_first_request(server):

@@ -14,6 +14,7 @@ LATE = {
         "pyarrow.parquet",
         "pyarrow.compute",
         "gateway.imports.run",
+        "opentelemetry",
         "numpy",
         "pandas",
     },

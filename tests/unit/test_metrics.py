@@ -28,7 +28,8 @@ def samples():
 @pytest.mark.parametrize("metric", metrics.declared(), ids=lambda metric: metric.name)
 def test_a_name_says_part_what_and_unit(metric):
     assert re.fullmatch(
-        r"sluice_(ingest|buffer|flush|log|http|jobs|supervisor|build)(_[a-z]+)*_(seconds|bytes|rows|jobs|total|info)",
+        r"sluice_(ingest|buffer|flush|log|http|jobs|catalog|tls|traces|process|supervisor|build)(_[a-z]+)*_"
+        r"(seconds|bytes|rows|jobs|workers|total|info)",
         metric.name,
     )
     assert metric.name.endswith("_total") == (metric.kind == "counter")
@@ -52,14 +53,16 @@ def test_what_has_no_labels_is_shown_before_it_happens():
 
 
 def test_a_flush_is_counted_as_stored_or_as_quarantined():
-    metrics.flushed("ws.events", False, 10, 0.2)
-    metrics.flushed("ws.events", True, 3, 0.2)
+    metrics.flushed("ws.events", False, 10, 1500, 0.2, 1.1)
+    metrics.flushed("ws.events", True, 3, 500, 0.2, 90)
     metrics.flush_failed("retry")
 
     found = samples()
     assert found["sluice_flush_stored_rows_total", "ws.events"] == 10
     assert found["sluice_flush_quarantined_rows_total", "ws.events"] == 3
     assert found[("sluice_flush_seconds_count",)] == 2
+    assert found[("sluice_flush_bytes_sum",)] == 2000
+    assert found["sluice_flush_lag_seconds_bucket", "2.0"] == 1
     assert found["sluice_flush_failures_total", "retry"] == 1
 
 
