@@ -50,6 +50,8 @@ examples:
   SLUICE_CONFIG=/etc/sluice.toml sluice check-config    what would be used, and from where
   sluice log verify ./sluice-data                       can everything in the log be read?
   sluice log adopt /mnt/lost-node                       land what a lost node still owes
+  sluice backup /backups                                all of a node in one file, while it runs
+  sluice restore --data-dir ./new /backups/FILE.tar     … and back, into an empty directory
 
 exit codes: 0 done; 1 it failed; 2 the settings or the command are wrong"""
 
@@ -284,6 +286,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_command(commands, "check-config", _check_config, "Show the settings that would be used, secrets hidden.", SPECS)
     add_groups(commands)
-    add_backup(lambda *what: add_command(commands, *what))
+    add_backup(commands)
     add_command(commands, "version", _version, "Show the version.", ())
     return parser

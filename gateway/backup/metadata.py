@@ -15,6 +15,8 @@ from sqlalchemy import insert, select, update
 
 from gateway.catalog import tables
 from gateway.catalog.database import Database, Transaction
+from gateway.catalog.engines import is_postgresql
+from gateway.catalog.layout import HEAD, IncompatibleCatalog
 from gateway.core.clock import Clock
 
 _ROWS_AT_ONCE: Final = 500
@@ -45,14 +47,14 @@ def save(url: str, path: Path, clock: Clock) -> None:
     """Copy the record at `url`, as it is at one moment, into a new file.
 
     Raises:
-        IncompatibleCatalog: PostgreSQL has a layout of another version.
+        IncompatibleCatalog: PostgreSQL has the layout of another version.
         Unavailable: the database does not answer.
         OSError, sqlite3.Error: the file of SQLite cannot be read, or the new one not be written.
     """
-    kind, _, source = url.partition(":///")
-    if not kind.startswith("sqlite"):
-        asyncio.run(_copy_all(url, file_url(path), clock, is_source_ready=True))
+    if is_postgresql(url):
+        asyncio.run(_copy_all(url, file_url(path), clock, is_source_ours=False))
         return
+    source = url.partition(":///")[2]
     if not Path(source).exists():
         raise FileNotFoundError(errno.ENOENT, "there is no such file: say where the metadata is", source)
     with (
@@ -69,10 +71,9 @@ def check_empty(url: str, clock: Clock) -> None:
         NotEmpty: there is one.
         IncompatibleCatalog, Unavailable: see `load`.
     """
-    kind, _, path = url.partition(":///")
-    if not kind.startswith("sqlite"):
+    if is_postgresql(url):
         asyncio.run(_check_empty(url, clock))
-    elif Path(path).exists():
+    elif (path := Path(url.partition(":///")[2])).exists():
         raise NotEmpty(f"{path} is there already: {_EMPTY_ONE}")
 
 
@@ -84,20 +85,28 @@ def load(path: Path, url: str, clock: Clock) -> None:
         IncompatibleCatalog: the file is of a later version.
         Unavailable: the database does not answer.
     """
-    asyncio.run(_copy_all(file_url(path), url, clock, is_source_ready=False))
+    asyncio.run(_copy_all(file_url(path), url, clock, is_source_ours=True))
 
 
 def end_jobs(path: Path) -> None:
     """End the jobs in the file that were under way: their rows are not in the same backup."""
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(_ENDED)
+        if connection.execute(
+            "SELECT 1 FROM sqlite_master WHERE name = 'jobs'"
+        ).fetchone():  # the first layout had none
+            connection.execute(_ENDED)
 
 
-async def _copy_all(source_url: str, target_url: str, clock: Clock, *, is_source_ready: bool) -> None:
+async def _copy_all(source_url: str, target_url: str, clock: Clock, *, is_source_ours: bool) -> None:
     source, target = Database(source_url, clock), Database(target_url, clock)
     try:
-        if not is_source_ready:
+        if is_source_ours:
             await source.prepare()
+        elif (found := (await source.look_at_layout()).revision) != HEAD:
+            raise IncompatibleCatalog(
+                f"The metadata database is at revision {found or 'none'}, and this version copies {HEAD}: take "
+                "the backup with the version that runs"
+            )
         await target.prepare()
         async with source.reading() as reading, target.writing_uncounted() as writing:
             await _expect_nothing(writing)

@@ -14,7 +14,7 @@ from typing import IO, Final
 from gateway.backup.archive import BadArchive, Header, Reader, Source
 from gateway.backup.metadata import check_empty, end_jobs, load
 from gateway.backup.take import fingerprint
-from gateway.bootstrap.basis import database_url
+from gateway.catalog.engines import is_postgresql
 from gateway.config import Settings, restoring_directory
 from gateway.core.clock import Clock
 from gateway.supervisor import claim_idle_directory
@@ -63,7 +63,7 @@ def restore(
     """
     with claim_idle_directory(settings.data_dir):
         _check_empty(settings.data_dir)
-        check_empty(database_url(settings), clock)
+        check_empty(settings.database_url, clock)
         fresh = restoring_directory(settings.data_dir)
         fresh.mkdir(mode=0o700)
         try:
@@ -173,13 +173,12 @@ def _keep_secret(settings: Settings, fresh: Path) -> None:
 
 def _put_in_place(settings: Settings, fresh: Path, clock: Clock) -> None:
     """Move everything to its place; the last step is the one by which it is whole."""
-    url = database_url(settings)
     record = fresh / "metadata.db"
-    if not url.startswith("sqlite"):
-        load(record, url, clock)
+    if is_postgresql(settings.database_url):
+        load(record, settings.database_url, clock)
         record.unlink()
-    elif settings.database_url:
-        path = Path(url.partition(":///")[2])
+    else:
+        path = Path(settings.database_url.partition(":///")[2])
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(record, path)
     for path in fresh.iterdir():

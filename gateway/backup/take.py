@@ -25,7 +25,6 @@ from typing import IO, Final
 from gateway import __version__
 from gateway.backup.archive import Header, Writer
 from gateway.backup.metadata import save
-from gateway.bootstrap.basis import database_url
 from gateway.config import Settings, engine_directory, uploads_directory
 from gateway.core.clock import Clock
 from gateway.engine.door import PREFIX, held_engine
@@ -76,7 +75,7 @@ def take_backup(settings: Settings, out: IO[bytes], clock: Clock, *, with_secret
         aside = stack.enter_context(_directory_aside(settings))
         picture = _Picture()
         if settings.clickhouse_url:
-            save(database_url(settings), aside / "metadata.db", clock)
+            save(settings.database_url, aside / "metadata.db", clock)
             picture.add_tree("", aside)
         else:
             _take_node(settings, aside, picture, stack, clock)
@@ -156,7 +155,7 @@ def _put_aside(settings: Settings, aside: Path, clock: Clock) -> None:
     _link_uploads(uploads, aside / "uploads")
     for log in sorted((settings.data_dir / "log").glob("worker-*")):
         copy_log(log, aside / "log" / log.name)
-    save(database_url(settings), aside / "metadata.db", clock)
+    save(settings.database_url, aside / "metadata.db", clock)
     _link_uploads(uploads, aside / "uploads")
 
 

@@ -1,8 +1,10 @@
 """Backup options: the command line of `sluice backup` and `sluice restore`; what they do is imported when they run."""
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
+
+from gateway.commands.parsing import add_command
 
 _SETTINGS: Final = ("data_dir", "database_url", "secret", "clickhouse_url")
 
@@ -13,13 +15,13 @@ _RESTORE_SWITCHES: Final = (
 )
 
 
-def add_backup(add: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add both commands; `add` takes name, code, help and settings."""
-    backup = add("backup", _backup, "Back up a node, while it runs or not.", _SETTINGS)
+def add_backup(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add both commands."""
+    backup = add_command(commands, "backup", _backup, "Back up a node, while it runs or not.", _SETTINGS)
     backup.usage = "sluice backup [options] FILE|DIRECTORY|-"
     backup.add_argument("--with-secrets", action="store_true", default=False, help="put the signing secret into it")
     backup.add_argument("FILE", help="where to; in a directory it gets a name of its moment; -: standard output")
-    restore = add("restore", _restore, "Restore a backup into an empty data directory.", _SETTINGS)
+    restore = add_command(commands, "restore", _restore, "Restore a backup into an empty data directory.", _SETTINGS)
     restore.usage = "sluice restore [options] FILE|-"
     for name, text in _RESTORE_SWITCHES:
         restore.add_argument(name, action="store_true", default=False, help=text)

@@ -1,0 +1,236 @@
+"""The metadata in backups: of SQLite and PostgreSQL, into either, of every layout there was."""
+
+import asyncio
+import os
+import sqlite3
+from contextlib import closing, redirect_stderr
+from io import StringIO
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from sqlalchemy import select, text
+
+from gateway.catalog import CatalogStore, tables
+from gateway.catalog.layout import HEAD
+from gateway.cli import main
+from gateway.core.clock import SystemClock
+from gateway.jobs import JobStore
+from gateway.jobs.models import NewJob
+
+LAYOUTS = Path(__file__).parents[1] / "unit" / "catalog" / "layouts"
+EARLIER = [path.stem for path in sorted(LAYOUTS.glob("*.sql"))]
+SECRET = "s" * 40
+SERVER = ("--clickhouse-url", "http://default:x@127.0.0.1:8123/")
+
+
+def sluice(*arguments):
+    """Return the exit code, and what was said."""
+    said = StringIO()
+    names = {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
+    with redirect_stderr(said), patch.dict(os.environ, {**names, "SLUICE_SECRET": SECRET}, clear=True):
+        return main([str(each) for each in arguments]), said.getvalue()
+
+
+def file_url(path):
+    return f"sqlite+aiosqlite:///{path}"
+
+
+def a_file_of(layout, path):
+    """Make a database as gateways of an earlier layout left it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript((LAYOUTS / f"{layout}.sql").read_text())
+    return path
+
+
+def everything(url):
+    """Return every row there is, at the newest layout."""
+
+    async def read():
+        store = await CatalogStore.open(url, SystemClock())
+        try:
+            assert (await store.database.look_at_layout()).revision == HEAD
+            async with store.database.reading() as transaction:
+                return {
+                    table.name: sorted([tuple(row) for row in await transaction.all(select(table))], key=repr)
+                    for table in tables.metadata.sorted_tables
+                }
+        finally:
+            await store.aclose()
+
+    return asyncio.run(read())
+
+
+def backed_up(path, *options):
+    code, said = sluice("backup", *SERVER, *options, path)
+    assert code == 0, said
+    return path
+
+
+def restored(archive, *options):
+    code, said = sluice("restore", *SERVER, *options, archive)
+    assert code == 0, said
+
+
+def test_from_sqlite_to_postgresql_and_back_every_row_is_the_same(tmp_path, postgres_url):
+    a_file_of("3", tmp_path / "old" / "metadata.db")
+    before = everything(file_url(tmp_path / "old" / "metadata.db"))
+
+    first = backed_up(tmp_path / "1.tar", "--data-dir", tmp_path / "old")
+    restored(first, "--data-dir", tmp_path / "a", "--database-url", postgres_url)
+    second = backed_up(tmp_path / "2.tar", "--data-dir", tmp_path / "a", "--database-url", postgres_url)
+    restored(second, "--data-dir", tmp_path / "b")
+
+    assert len(before["datasources"]) == 2
+    assert len(before["tokens"]) > 2
+    assert everything(postgres_url) == before
+    assert everything(file_url(tmp_path / "b" / "metadata.db")) == before
+    assert not (tmp_path / "a" / "metadata.db").exists()
+
+
+@pytest.mark.parametrize("layout", EARLIER)
+def test_a_backup_of_an_earlier_layout_is_brought_up_to_date_as_any_database_is(tmp_path, postgres_url, layout):
+    path = a_file_of(layout, tmp_path / "old" / "metadata.db")
+    archive = backed_up(tmp_path / "x.tar", "--data-dir", tmp_path / "old")
+    with closing(sqlite3.connect(path)) as connection:
+        assert not connection.execute("SELECT name FROM sqlite_master WHERE name = 'catalog_revision'").fetchall()
+
+    restored(archive, "--data-dir", tmp_path / "a")
+    restored(archive, "--data-dir", tmp_path / "b", "--database-url", postgres_url)
+
+    wanted = everything(file_url(path))
+    assert "events" in {row[2] for row in wanted["datasources"]}
+    assert everything(file_url(tmp_path / "a" / "metadata.db")) == wanted
+    assert everything(postgres_url) == wanted
+
+
+def test_a_job_that_was_under_way_ends_where_its_rows_are_not_restored(tmp_path):
+    async def make():
+        store = await CatalogStore.open(file_url(tmp_path / "metadata.db"), SystemClock())
+        workspace = (await store.list_workspaces())[0]
+        jobs = JobStore(store.database, SystemClock())
+        made = await jobs.create(
+            NewJob(workspace_id=workspace.id, kind="import", spec={}, token_id="t", request_id="r")
+        )
+        await store.aclose()
+        return workspace.id, made.id
+
+    async def look(workspace_id, job_id):
+        store = await CatalogStore.open(file_url(tmp_path / "new" / "metadata.db"), SystemClock())
+        jobs = JobStore(store.database, SystemClock())
+        found, left = await jobs.get(workspace_id, job_id), await jobs.claim("who", "", {"import"}, 10)
+        await store.aclose()
+        return found, left
+
+    made = asyncio.run(make())
+    restored(backed_up(tmp_path / "x.tar", "--data-dir", tmp_path), "--data-dir", tmp_path / "new")
+    found, left = asyncio.run(look(*made))
+
+    assert (found.status, left) == ("error", None)
+    assert "was under way when this backup was taken" in found.error
+
+
+def test_a_database_that_is_not_empty_is_not_restored_into(tmp_path, postgres_url):
+    a_file_of("3", tmp_path / "old" / "metadata.db")
+    archive = backed_up(tmp_path / "x.tar", "--data-dir", tmp_path / "old")
+    before = everything(postgres_url)
+
+    server = sluice("restore", *SERVER, "--data-dir", tmp_path / "a", "--database-url", postgres_url, archive)
+    file = sluice(
+        *("restore", *SERVER, "--data-dir", tmp_path / "b", "--database-url"),
+        *(file_url(tmp_path / "old" / "metadata.db"), archive),
+    )
+
+    for code, said in (server, file):
+        assert code == 1
+        assert "restore into an empty one (--database-url)" in said
+    assert everything(postgres_url) == before
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {"lock"}
+
+
+def test_postgresql_of_another_layout_is_not_copied_by_halves(tmp_path, postgres_url):
+    async def spoil():
+        store = await CatalogStore.open(postgres_url, SystemClock())
+        async with store.database.writing_uncounted() as transaction:
+            await transaction.execute(text("UPDATE catalog_revision SET version_num = '0001'"))
+        await store.aclose()
+
+    asyncio.run(spoil())
+
+    code, said = sluice("backup", *SERVER, "--data-dir", tmp_path, "--database-url", postgres_url, tmp_path / "x.tar")
+
+    assert code == 1
+    assert "at revision 0001" in said
+    assert list(tmp_path.glob("*.tar")) == []
+
+
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        ((), "there is no such file: say where the metadata is"),
+        (("--database-url", "postgresql+asyncpg://sluice:hidden@127.0.0.1:1/none"), "does not answer"),
+    ],
+    ids=["no file", "no server"],
+)
+def test_metadata_that_cannot_be_read_is_no_backup(tmp_path, options, sentence):
+    code, said = sluice("backup", *SERVER, "--data-dir", tmp_path, *options, tmp_path / "x.tar")
+
+    assert code == 1
+    assert sentence in said
+    assert "hidden" not in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_written_while_it_is_copied_is_in_it_wholly_or_not_at_all(tmp_path, postgres_url):
+    """A data source and its tokens are made in one change; backups are taken of both kinds of database meanwhile."""
+
+    async def work(url, take):
+        store = await CatalogStore.open(url, SystemClock())
+        workspace = (await store.list_workspaces())[0]
+        stop = asyncio.Event()
+
+        made, wrote = 0, asyncio.Event()
+
+        async def write():
+            nonlocal made
+            while not stop.is_set():
+                async with store.change() as change:
+                    for number in range(5):
+                        await change.create_token(workspace.id, f"token {made} {number}", ())
+                made += 1
+                wrote.set()
+
+        writing = asyncio.create_task(write())
+        for number in range(4):
+            for _ in range(3):
+                wrote.clear()
+                await wrote.wait()
+            await asyncio.to_thread(take, number)
+        stop.set()
+        await writing
+        await store.aclose()
+
+    from gateway.backup.metadata import save
+
+    for kind, url in (("file", file_url(tmp_path / "metadata.db")), ("server", postgres_url)):
+        asyncio.run(
+            work(url, lambda number, kind=kind, url=url: save(url, tmp_path / f"{kind}{number}", SystemClock()))
+        )
+        counts = []
+        for number in range(4):
+            with closing(sqlite3.connect(tmp_path / f"{kind}{number}")) as connection:
+                query = "SELECT (SELECT count(*) FROM tokens WHERE name LIKE 'token %'), (SELECT version FROM catalog_version)"
+                counts.append(connection.execute(query).fetchone())
+
+        assert all(tokens % 5 == 0 and tokens == 5 * (version - 1) for tokens, version in counts), counts
+        assert counts[-1][0] > 0
+
+
+def test_a_database_that_is_only_opened_is_not_changed(tmp_path):
+    path = a_file_of("1", tmp_path / "metadata.db")
+    before = path.read_bytes()
+
+    backed_up(tmp_path / "x.tar", "--data-dir", tmp_path)
+
+    assert path.read_bytes() == before
