@@ -142,17 +142,23 @@ def test_the_pods_run_commands_that_there_are(capsys):
     capsys.readouterr()
 
 
-def test_the_probes_ask_for_what_is_answered_without_a_token():
+@pytest.mark.parametrize("name, port", [("sluice-gateway", DEFAULTS.port), ("sluice-worker", 7182)])
+def test_the_probes_ask_for_what_is_answered_without_a_token(name, port):
     table = (ROOT / "gateway/api/first.py").read_text()
     public = set(re.findall(r'Route\("GET", "([^"]+)", \S+, Access.PUBLIC', table))
-    container = pods()["sluice-gateway"][1]["spec"]["containers"][0]
+    container = pods()[name][1]["spec"]["containers"][0]
+    probes = [each for each in ("startupProbe", "livenessProbe", "readinessProbe") if each in container]
 
-    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+    for probe in probes:
         assert container[probe]["httpGet"]["path"] in public
-        assert container[probe]["httpGet"]["port"] in {port["name"] for port in container["ports"]}
-    assert container["readinessProbe"]["httpGet"]["path"] == "/ready"
-    assert {port["containerPort"] for port in container["ports"]} == {DEFAULTS.port}
+        assert container[probe]["httpGet"]["port"] in {each["name"] for each in container["ports"]}
+    assert {each["containerPort"] for each in container["ports"]} == {port}
     assert one("ServiceMonitor")["spec"]["endpoints"][0]["path"] in public
+    if name == "sluice-gateway":
+        assert container["readinessProbe"]["httpGet"]["path"] == "/ready"
+    else:
+        environment = {each["name"]: each["value"] for each in container["env"]}
+        assert load({}, environment).settings.worker_port == port
 
 
 def test_a_pod_is_given_longer_to_end_than_it_takes():
@@ -235,10 +241,14 @@ def test_what_is_selected_is_there():
     assert worker["spec"]["selector"]["matchLabels"].items() <= worker_template["metadata"]["labels"].items()
     assert gateway["spec"]["serviceName"] == "sluice-gateways"
     watched = one("ServiceMonitor")["spec"]
-    assert watched["selector"]["matchLabels"].items() <= one("Service", "sluice-gateways")["metadata"]["labels"].items()
-    assert watched["endpoints"][0]["port"] in {
-        each["name"] for each in one("Service", "sluice-gateways")["spec"]["ports"]
-    }
+    (expression,) = watched["selector"]["matchExpressions"]
+    for name, of in (("sluice-gateways", template), ("sluice-workers", worker_template)):
+        service = one("Service", name)
+        assert service["metadata"]["labels"][expression["key"]] in expression["values"]
+        assert watched["endpoints"][0]["port"] in {each["name"] for each in service["spec"]["ports"]}
+        assert service["spec"]["selector"].items() <= of["metadata"]["labels"].items() | {
+            ("app.kubernetes.io/name", "sluice")
+        }
     ports = {each["name"] for each in template["spec"]["containers"][0]["ports"]}
     assert {
         each["targetPort"] for name in ("sluice", "sluice-gateways") for each in one("Service", name)["spec"]["ports"]
