@@ -52,10 +52,10 @@ async def opened(settings: Settings, identity: WorkerIdentity, clock: Clock) -> 
         ConfigurationError: it is a later version's, and not for this one.
     """
     try:
-        store = await CatalogStore.open(database_url(settings), clock)
+        store = await CatalogStore.open(database_url(settings), clock, settings.data_dir)
     except IncompatibleCatalog as error:
         raise ConfigurationError(str(error)) from error
-    catalog = Catalog(store, clock, mark=store.mark)
+    catalog = Catalog(store, clock, mark=store.mark, is_told_all=store.is_told_all)
     await catalog.start()
     topology = Topology(
         settings.clickhouse_cluster, settings.clickhouse_cluster_path, settings.clickhouse_insert_quorum

@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from gateway.catalog import quotas, rows, tables
 from gateway.catalog.models import BuiltinToken, Datasource, Definition, Origin, Token, Workspace
-from gateway.catalog.names import NameTaken, check_name, check_token_name
+from gateway.catalog.names import NameTaken, check_name, check_token_name, may_exist
 from gateway.catalog.pipe_changes import PipeChanges
 from gateway.catalog.variable_changes import VariableChanges
 from gateway.core import ids
@@ -252,6 +252,8 @@ class Change(PipeChanges, VariableChanges):
 
     async def find_token(self, workspace_id: str, name: str) -> Token | None:
         """Return the token of this name in a workspace, or None."""
+        if not may_exist(name):
+            return None
         column = tables.tokens.c
         row = await self._find(select(tables.tokens).where(column.workspace_id == workspace_id, column.name == name))
         return None if row is None else rows.token_of(row)

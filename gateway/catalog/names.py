@@ -44,12 +44,17 @@ def check_token_name(name: str) -> None:
         raise InvalidRequest("The token's name has characters that can not be printed")
 
 
+def may_exist(text: str) -> bool:
+    """Return whether something may have been recorded under `text`; PostgreSQL refuses to look for what cannot."""
+    return "\0" not in text and not _SURROGATE.search(text)
+
+
 def check_text(what: str, text: str) -> str:
     """Return `text` if both databases can keep it; `what` says in the error what it is.
 
     Raises:
         InvalidRequest: it has a NUL, or half of a surrogate pair.
     """
-    if "\0" in text or _SURROGATE.search(text):
+    if not may_exist(text):
         raise InvalidRequest(f"The {what} has characters that can not be stored")
     return text

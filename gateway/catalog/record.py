@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Row, Select, Table, delete, func, insert, 
 
 from gateway.catalog import rows, tables
 from gateway.catalog.database import Transaction
-from gateway.catalog.names import NameTaken, check_name, check_text
+from gateway.catalog.names import NameTaken, check_name, check_text, may_exist
 from gateway.catalog.quotas import check_quota
 from gateway.core.errors import NotFound
 
@@ -42,7 +42,7 @@ class Record:
             check_quota(limits, quota, 0 if found is None else int(found[0]))
 
     async def _row(self, table: Table, resource_id: str, what: str) -> Row[Any]:
-        row = await self._find(select(table).where(table.c.id == resource_id))
+        row = await self._find(select(table).where(table.c.id == resource_id)) if may_exist(resource_id) else None
         if row is None:
             raise NotFound(f'{what} "{resource_id}" does not exist')
         return row

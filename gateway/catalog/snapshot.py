@@ -169,6 +169,8 @@ class Catalog:
         clock: Clock,
         options: CatalogOptions | None = None,
         mark: Callable[[], bytes | None] = lambda: None,
+        *,
+        is_told_all: bool = False,
     ) -> None:
         """Keep what `source` says; nothing is loaded before `start`.
 
@@ -176,11 +178,13 @@ class Catalog:
             source: where changes come from.
             clock: for the pace of the checks.
             options: see there.
-            mark: returns what is another as soon as something changed; None if that cannot be told.
+            mark: returns what is another as soon as this node changed something; None if that cannot be told.
+            is_told_all: no other node can.
         """
         self._source = source
         self._clock = clock
         self._mark = mark
+        self._is_told_all = is_told_all
         self._marked: bytes | None = None
         self._options = options or CatalogOptions()
         self._snapshot = Snapshot()
@@ -249,10 +253,10 @@ class Catalog:
         While the database does not answer, what is known has to do: reading goes on.
 
         Args:
-            ask: where nobody tells of changes, ask; else the snapshot is as fresh as polling keeps it.
+            ask: ask also about what others may have changed without a word; polling finds it within a second.
         """
         mark = self._mark()
-        if self._failure is not None or (mark is None and not ask) or (mark is not None and mark == self._marked):
+        if self._failure is not None or (mark == self._marked and (self._is_told_all or not ask)):
             return
         with suppress(Unavailable):
             await self.refresh()

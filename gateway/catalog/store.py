@@ -12,6 +12,7 @@ from gateway.catalog.change import Change
 from gateway.catalog.database import Database, Transaction
 from gateway.catalog.engines import is_postgresql
 from gateway.catalog.models import BuiltinToken, Datasource, Pipe, Token, Variable, Workspace
+from gateway.catalog.names import may_exist
 from gateway.catalog.news import News
 from gateway.catalog.snapshot import Changes, Gone, Snapshot
 from gateway.core.clock import Clock
@@ -29,14 +30,15 @@ _Changed = TypeVar("_Changed", Workspace, Datasource, Pipe, Variable, Token, Gon
 class CatalogStore:
     """The record of what exists, in the database. Owns its connections."""
 
-    def __init__(self, database: Database, clock: Clock, news: News | None = None) -> None:
+    def __init__(self, database: Database, clock: Clock, news: News | None, *, is_told_all: bool) -> None:
         """Use `open`."""
         self._database = database
         self._clock = clock
         self._news = news
+        self._is_told_all = is_told_all and news is not None
 
     @classmethod
-    async def open(cls, url: str, clock: Clock) -> Self:
+    async def open(cls, url: str, clock: Clock, directory: Path | None = None) -> Self:
         """Open the database at `url`; in an empty one, create the tables and the first workspace.
 
         Any number of processes may do so at the same moment; the first workspace is made once.
@@ -44,12 +46,15 @@ class CatalogStore:
         Args:
             url: `sqlite+aiosqlite:///path` (its directory exists) or `postgresql+asyncpg://user:password@host/database`.
             clock: for the moments recorded.
+            directory: where the processes of a node tell each other of changes, if not beside the file of SQLite.
 
         Raises:
-            IncompatibleCatalog: the tables are of another layout.
+            IncompatibleCatalog: the tables are of a later version, and not for this one.
             Unavailable: the database does not answer.
         """
-        store = cls(Database(url, clock), clock, _news_of(url))
+        is_shared = is_postgresql(url)
+        news = _news_of(directory and directory / "metadata.db" if is_shared else make_url(url).database)
+        store = cls(Database(url, clock), clock, news, is_told_all=not is_shared)
         try:
             await store._database.prepare()
             if not await store._has_first_workspace():
@@ -78,11 +83,13 @@ class CatalogStore:
             self._news.tell()
 
     def mark(self) -> bytes | None:
-        """Return what is another as soon as the record changed; None if it may change without our being told.
-
-        SQLite is changed by processes of this node only, which tell each other; a server by other nodes too.
-        """
+        """Return what is another as soon as a process of this node changed the record; None if that is not told."""
         return None if self._news is None else self._news.mark()
+
+    @property
+    def is_told_all(self) -> bool:
+        """Whether nobody else changes it: SQLite is for the processes of one node, a server for those of others too."""
+        return self._is_told_all
 
     async def version(self) -> int:
         """Return how many changes there have been."""
@@ -155,6 +162,8 @@ class CatalogStore:
 
     async def find_token(self, workspace_id: str, name: str) -> Token | None:
         """Return the token of this name in a workspace, or None."""
+        if not may_exist(name):
+            return None
         query = _in_workspace(tables.tokens, workspace_id).where(tables.tokens.c.name == name)
         return next(iter(await self._all(query, rows.token_of)), None)
 
@@ -174,6 +183,8 @@ class CatalogStore:
         return bool(await self._all(query, rows.token_of))
 
     async def _one(self, table: Table, model_of: Callable[[Any], _Model], resource_id: str) -> _Model | None:
+        if not may_exist(resource_id):
+            return None
         return next(iter(await self._all(select(table).where(table.c.id == resource_id), model_of)), None)
 
     async def _all(self, query: Select[Any], model_of: Callable[[Any], _Model]) -> list[_Model]:
@@ -181,9 +192,8 @@ class CatalogStore:
             return await transaction.each(query, model_of)
 
 
-def _news_of(url: str) -> News | None:
-    database = "" if is_postgresql(url) else make_url(url).database or ""
-    if database in {"", ":memory:"}:
+def _news_of(database: Path | str | None) -> News | None:
+    if database in {None, "", ":memory:"}:
         return None
     try:
         return News(Path(f"{database}-news"))

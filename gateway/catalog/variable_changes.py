@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 
 from gateway.catalog import rows, tables
 from gateway.catalog.models import Variable
-from gateway.catalog.names import NameTaken
+from gateway.catalog.names import NameTaken, may_exist
 from gateway.catalog.record import Record
 from gateway.core import ids
 
@@ -16,6 +16,8 @@ class VariableChanges(Record):
 
     async def find_variable(self, workspace_id: str, name: str) -> Variable | None:
         """Return the variable of this name in a workspace, or None."""
+        if not may_exist(name):
+            return None
         column = tables.variables.c
         row = await self._find(select(tables.variables).where(column.workspace_id == workspace_id, column.name == name))
         return None if row is None else rows.variable_of(row)

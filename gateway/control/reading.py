@@ -145,6 +145,9 @@ class ReadControl:
         """
         found = await self._pipe(who, name)
         if not found.endpoint:
+            await self._catalog.refresh()  # another node may have published it
+            found = await self._pipe(who, name)
+        if not found.endpoint:
             raise NotFound(f"The pipe '{found.name}' has no endpoint: publish one of its nodes")
         return found
 

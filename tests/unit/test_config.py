@@ -93,6 +93,19 @@ def test_an_empty_variable_counts_as_not_given():
     assert (found.cors, found.auto_create, found.port) == (True, False, 7181)
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("postgres://u:p@h/d", "postgresql+asyncpg://u:p@h/d"),
+        ("postgresql://a,b:5433/d?sslmode=require", "postgresql+asyncpg://a,b:5433/d?sslmode=require"),
+        ("postgresql+asyncpg://h/d", "postgresql+asyncpg://h/d"),
+        ("sqlite:////x/y.db", "sqlite+aiosqlite:////x/y.db"),
+    ],
+)
+def test_a_database_is_named_as_people_name_it(written, meant):
+    assert settings({"database_url": written, "secret": "s" * 32}).database_url == meant
+
+
 @pytest.mark.parametrize("text, value", [("false", False), ("0", False), ("off", False), ("true", True), ("1", True)])
 def test_a_boolean_is_what_its_word_says(text, value):
     assert settings(environment={"SLUICE_CORS": text}).cors is value
