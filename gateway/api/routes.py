@@ -6,6 +6,8 @@ that one as well. JWTs get in only where it says so.
 
 from dataclasses import dataclass
 
+from aiohttp.web import StreamResponse
+
 from gateway.api.analyze import AnalyzeApi
 from gateway.api.copies import CopiesApi
 from gateway.api.datasource_changes import DatasourceChangesApi
@@ -27,6 +29,7 @@ from gateway.api.workspaces import WorkspacesApi
 from gateway.auth.access import Access, Need
 from gateway.auth.scopes import Action
 from gateway.web.front import Handler, Route
+from gateway.web.request import Request
 
 _SMALL = 64 * 1024
 _DOCUMENT = 8 * 1024 * 1024
@@ -84,7 +87,7 @@ def routes(apis: Apis) -> list[Route]:
         Route("GET", "/docs", apis.pipe_docs.page, Access.PUBLIC, _SMALL),
         Route("GET", "/examples/query.http", apis.pipe_docs.example, Access.VALID, _SMALL),
         *_endpoints(apis.endpoints),
-        *_pipes(apis.pipes, apis.pipe_changes),
+        *_pipes(apis.pipes, apis.pipe_changes, _pipe(apis.pipes, apis.endpoints)),
         *_copies(apis.copies),
         *_views(apis.views),
         Route("GET", "/v0/sql", sql.run, Access.VALID, _SMALL, jwt=True),
@@ -137,14 +140,23 @@ def _unserved(handler: Handler) -> list[Route]:
     return [Route(method, base + path, handler, Action.DATASOURCE_LIST, _SMALL) for method, path in plain + schedules]
 
 
-def _pipes(pipes: PipesApi, changes: PipeChangesApi) -> list[Route]:
+def _pipe(pipes: PipesApi, endpoints: EndpointsApi) -> Handler:
+    """Return what describes a pipe, or with `explain=true` says how its endpoint would be run."""
+
+    async def handler(request: Request) -> StreamResponse:
+        return await (endpoints.explain(request) if request.params.flag("explain") else pipes.detail(request))
+
+    return handler
+
+
+def _pipes(pipes: PipesApi, changes: PipeChangesApi, one_pipe: Handler) -> list[Route]:
     """Return the routes of pipes, which clients read under either version."""
     one, node = "/v0/pipes/{name}", "/v0/pipes/{name}/nodes/{node}"
     versions = ("v0", "v1")
     return [
         *(Route("GET", f"/{each}/pipes", pipes.list, Access.VALID, _SMALL) for each in versions),
         *(Route("GET", f"/{each}/pipes/{{name}}.pipe", pipes.datafile, Action.PIPE_LIST, _SMALL) for each in versions),
-        *(Route("GET", f"/{each}/pipes/{{name}}", pipes.detail, Action.PIPE_LIST, _SMALL) for each in versions),
+        *(Route("GET", f"/{each}/pipes/{{name}}", one_pipe, Action.PIPE_LIST, _SMALL) for each in versions),
         Route("POST", "/v0/pipes", changes.create, Action.PIPE_CREATE, _DOCUMENT),
         Route("PUT", one, changes.update, Action.PIPE_ALTER, _SMALL),
         Route("DELETE", one, changes.drop, Action.PIPE_DROP, _SMALL),
@@ -188,12 +200,13 @@ def _views(api: ViewsApi) -> list[Route]:
 
 
 def _tags(api: TagsApi) -> list[Route]:
-    """Return the routes of tags and playgrounds."""
+    """Return the routes of tags, playgrounds and connectors."""
     return [
         Route("GET", "/v0/tags", api.list, Access.VALID, _SMALL),
         Route("POST", "/v0/tags", api.create, Action.ADMIN, _SMALL),
         Route("PUT", "/v0/tags/{name}", api.update, Action.ADMIN, _SMALL),
         Route("DELETE", "/v0/tags/{name}", api.drop, Action.ADMIN, _SMALL),
+        Route("GET", "/v0/connectors", api.connectors, Access.VALID, _SMALL),
         Route("GET", "/v0/playgrounds", api.playgrounds, Access.VALID, _SMALL),
         Route("POST", "/v0/playgrounds", api.no_playground, Access.VALID, _DOCUMENT),
         Route("PUT", "/v0/playgrounds/{id}", api.no_playground, Access.VALID, _DOCUMENT),

@@ -1,4 +1,4 @@
-"""Tags, and playgrounds, which are not served. Source: pipes.md §8."""
+"""Tags; playgrounds and connectors, of which there are none. Source: pipes.md §8, common.md §9."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -39,6 +39,10 @@ class TagsApi:
     async def playgrounds(self, _: Request) -> StreamResponse:
         """List the playgrounds: there are none."""
         return json_response({"playgrounds": []})
+
+    async def connectors(self, _: Request) -> StreamResponse:
+        """List the connectors: there are none."""
+        return json_response({"connectors": []})
 
     async def no_playground(self, _: Request) -> StreamResponse:
         """Say that playgrounds are not kept here."""

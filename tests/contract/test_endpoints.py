@@ -259,6 +259,7 @@ def test_explain_shows_the_query_and_the_plan(gateway, daily):
     for path in (
         f"/v0/pipes/{daily}/explain",
         f"/v0/pipes/{daily}.json?explain=true",
+        f"/v0/pipes/{daily}?explain=true",
         f"/v0/pipes/{daily}/nodes/counted/explain",
     ):
         found = gateway.request("GET", path).json

@@ -52,6 +52,7 @@ def test_what_is_no_tag_is_refused(gateway):
 
 def test_there_are_no_playgrounds_and_none_is_made(gateway):
     assert gateway.get("/v0/playgrounds").json == {"playgrounds": []}
+    assert gateway.get("/v0/connectors").json == {"connectors": []}
     assert gateway.post("/v0/playgrounds", '{"name": "p", "nodes": []}').status == 400
     assert gateway.request("PUT", "/v0/playgrounds/t_1", "{}").status == 400
 

@@ -65,6 +65,15 @@ def test_tb_runs_copies_queries_and_endpoints(tb, shop, gateway):
     assert "| a |" not in answer
 
 
+def test_tb_pulls_the_files_of_everything(tb, shop, tmp_path):
+    tb("pull", "--force")
+    texts = {path.stem: path.read_text() for path in tmp_path.rglob("*.pipe")}
+    assert f"DATASOURCE {shop['target']}" in texts[shop["view"]]
+    assert f"TARGET_DATASOURCE {shop['copied']}" in texts[shop["copy"]]
+    assert "TYPE endpoint" in texts[shop["endpoint"]]
+    assert shop["source"] in {path.stem for path in tmp_path.rglob("*.datasource")}
+
+
 def test_the_sdk_reads_what_a_materialized_pipe_and_a_copy_are(gateway, shop):
     sdk = Sdk(gateway)
     view, copy = sdk("resources.get_pipe", shop["view"]), sdk("resources.get_pipe", shop["copy"])
