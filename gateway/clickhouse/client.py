@@ -216,7 +216,7 @@ class _Translated:
         if isinstance(error, ClickHouseError):
             found = ServerError.of(error)
             if found.code in self._away:
-                found = ServerError(f"a part of the cluster does not answer: {found}", None)
+                found = ServerError(f"a part of the cluster does not answer: {found}", None, found.server)
             raise found from error
         if isinstance(error, (aiohttp.ClientError, OSError, TimeoutError)):
             raise ServerError(f"no answer from ClickHouse ({type(error).__name__})", None) from error

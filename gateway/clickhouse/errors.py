@@ -8,16 +8,28 @@ _BEFORE: Final = re.compile(r"^.*?DB::Exception: (?:Code: \d+\. DB::Exception: )
 _AFTER: Final = re.compile(r"\s*(\(version [^()]*(\([^()]*\))?[^()]*\))?\s*(\(for url [^()]*\))?\s*$")
 _MESSAGE_LENGTH_MAX: Final = 2000
 
+# How one server of a cluster tells what another one said.
+_SERVER: Final = re.compile(
+    r"Received from ([^\s,]+:\d+).{0,100}?DB::Exception: "
+    r"|There was an error on \[([^\]]+)\]: (?:Code: \d+\. )?(?:DB::Exception: )?"
+)
+
 PARTLY: Final = "a shard refused its part of an insert"
 """What the message begins with if other shards may have theirs."""
 
 
 class ServerError(Exception):
-    """ClickHouse refused, with its `code`; or did not answer, then `code` is None."""
+    """ClickHouse refused, with its `code`; or did not answer, then `code` is None.
 
-    def __init__(self, message: str, code: int | None) -> None:
+    Attributes:
+        code: see above.
+        server: of a cluster: which other server said it; "" if it was the one that was asked.
+    """
+
+    def __init__(self, message: str, code: int | None, server: str = "") -> None:
         super().__init__(message)
         self.code = code
+        self.server = server
 
     @classmethod
     def of(cls, error: Any) -> "ServerError":
@@ -32,4 +44,7 @@ class ServerError(Exception):
         if code is None:
             found = _CODE.search(text)
             code = int(found.group(1)) if found else None
-        return cls(_AFTER.sub("", _BEFORE.sub("", text))[:_MESSAGE_LENGTH_MAX], code)
+        said = _AFTER.sub("", _BEFORE.sub("", text))
+        other = _SERVER.match(said)
+        server = (other[1] or other[2]) if other else ""
+        return cls(said[other.end() if other else 0 :][:_MESSAGE_LENGTH_MAX], code, server)

@@ -65,7 +65,6 @@ WasDropped = Callable[[str], Awaitable[bool]]
 _UNKNOWN_TABLE: Final = 60
 
 _STRAIGHT: Final = Route({})
-_BY_A_SHARD: Final = "Received from "
 
 
 class ClickHouseInserter:
@@ -122,9 +121,9 @@ class ClickHouseInserter:
         try:
             await self._client.insert(*place, columns, body, settings, "JSONEachRow" if is_json else "ArrowStream")
         except ServerError as error:
-            if route.is_whole or error.code is None or _BY_A_SHARD not in str(error):
+            if route.is_whole or error.code is None or not error.server:
                 raise
-            raise ServerError(f"{PARTLY}: {error}", error.code) from error
+            raise ServerError(f"{PARTLY} ({error.server}): {error}", error.code, error.server) from error
 
     async def _is_gone(self, datasource_id: str) -> bool:
         if self._was_dropped is None:

@@ -8,7 +8,7 @@ from gateway.clickhouse.errors import ServerError
 from gateway.clickhouse.inserter import ClickHouseInserter, Route
 from gateway.flush.retry import Kind, classify
 
-REFUSED = ServerError("Received from shard-2:9000. DB::Exception: Cannot parse date", 38)
+REFUSED = ServerError("Cannot parse date", 38, "shard-2:9000")
 
 
 class Server:
@@ -47,8 +47,8 @@ def test_an_insert_says_its_shard_and_its_token():
         (REFUSED, True, Kind.DATA),  # nothing of it is there: it may be cut in halves
         (REFUSED, False, Kind.HOLD),  # cut in halves, what another shard has would come again
         (ServerError("Cannot parse date", 38), False, Kind.DATA),  # before any shard got something
-        (ServerError("Received from shard-2:9000. DB::Exception: Too many parts", 252), False, Kind.BUSY),
-        (ServerError("Received from shard-2:9000. DB::Exception: no answer", None), False, Kind.OUTAGE),
+        (ServerError("Too many parts", 252, "shard-2:9000"), False, Kind.BUSY),
+        (ServerError("no answer", None), False, Kind.OUTAGE),
     ],
 )
 def test_a_batch_that_a_shard_refused_in_part_is_held_and_not_cut(error, is_whole, kind):
@@ -56,3 +56,25 @@ def test_a_batch_that_a_shard_refused_in_part_is_held_and_not_cut(error, is_whol
         inserted(Server(error), Route({}, is_whole=is_whole))
 
     assert classify(refused.value.code, str(refused.value)) is kind
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence", "server"),
+    [
+        (
+            "Code: 38. DB::Exception: Received from ch-2:9000. DB::Exception: Cannot parse date. (CANNOT_PARSE_DATE)",
+            "Cannot parse date. (CANNOT_PARSE_DATE)",
+            "ch-2:9000",
+        ),
+        (
+            "Code: 57. DB::Exception: There was an error on [ch-2:9000]: Code: 57. DB::Exception: Table a.b already exists.",
+            "Table a.b already exists.",
+            "ch-2:9000",
+        ),
+        ("Code: 62. DB::Exception: Syntax error: failed at position 1", "Syntax error: failed at position 1", ""),
+    ],
+)
+def test_what_another_server_of_the_cluster_said_is_told_without_its_name(text, sentence, server):
+    error = ServerError.told(text, None)
+
+    assert (str(error), error.server) == (sentence, server)
