@@ -93,9 +93,12 @@ def test_the_rows_of_a_view_are_those_that_came_after_it(gateway):
 
     found = gateway.sql(f"SELECT k, countMerge(c) AS c, sumMerge(s) AS s FROM {target} GROUP BY k ORDER BY k")
     assert [tuple(row.values()) for row in found] == [("k0", 2, 3), ("k1", 2, 5), ("k2", 2, 7)]
+    states = f"SELECT k, countState() AS c, sumState(n) AS s FROM {name} WHERE n < 1 GROUP BY k"
+    assert run_copy(gateway, make_copy(gateway, states, target))["status"] == "done"
+    assert gateway.sql(f"SELECT countMerge(c) AS c FROM {target}") == [{"c": 8}], "a copy brings states over"
     assert gateway.request("DELETE", path).status == 204
     add(gateway, name, 3)
-    assert gateway.sql(f"SELECT countMerge(c) AS c FROM {target}") == [{"c": 6}]
+    assert gateway.sql(f"SELECT countMerge(c) AS c FROM {target}") == [{"c": 8}]
 
 
 @pytest.mark.parametrize(("mode", "rows"), [("append", [0, 1, 2, 7, 8]), ("replace", [7, 8])])
