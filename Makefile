@@ -7,7 +7,7 @@ CLIENTS := $(VENV)/clients/.installed
 
 .DEFAULT_GOAL := help
 
-.PHONY: help install run fmt lint types test test-fault check load bench curves profile lock clean
+.PHONY: help install run fmt lint types test test-fault check load bench curves profile secrets rehearse lock lock-images clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -63,12 +63,28 @@ curves: $(READY) $(LOADENV) ## how it grows, drawn into docs/: about six minutes
 profile: $(READY) $(LOADENV) ## a flame graph of a worker under load; needs the right to look into processes
 	@$(BIN)/python loadtest/flame.py --rows 1 --functions $(ARGS)
 
-lock: ## write requirements.lock anew from what pyproject.toml allows
+secrets: ## what docker compose needs and nobody else knows: deploy/secrets/, made once
+	@sh deploy/secrets.sh
+
+rehearse: $(READY) ## docker-compose.yml as processes of this machine, tried out; ARGS=--load with k6 and locust
+	@$(BIN)/python deploy/rehearse $(ARGS)
+
+lock: ## write requirements.lock and deploy/requirements anew from what pyproject.toml allows
 	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,postgres]'
 	@{ echo '# Exact versions that the suite passes with. Written by `make lock`.'; \
 	   $(BIN)/python -m pip freeze --exclude-editable; } > requirements.lock
+	@$(MAKE) --no-print-directory lock-images
 	@touch $(READY)
+
+HASHED := compile --quiet --no-header --generate-hashes --universal --python-version 3.11 --custom-compile-command 'make lock'
+IMAGES := deploy/requirements
+
+lock-images: ## deploy/requirements: what the images install, by hash, in the versions of requirements.lock
+	@$(BIN)/python -m venv build/uv && build/uv/bin/pip install --quiet --disable-pip-version-check uv
+	@echo 'setuptools>=77' | build/uv/bin/uv pip $(HASHED) -o $(IMAGES)/build.txt -
+	@build/uv/bin/uv pip $(HASHED) -c requirements.lock --extra postgres --extra otel -o $(IMAGES)/server.txt pyproject.toml
+	@build/uv/bin/uv pip $(HASHED) -c requirements.lock --extra postgres --extra otel --extra embedded -o $(IMAGES)/embedded.txt pyproject.toml
 
 clean: ## remove what the commands above made
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
