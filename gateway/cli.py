@@ -91,7 +91,7 @@ def _serve_all(settings: Settings) -> int:
     try:
         return asyncio.run(supervise(settings, say))
     except (DirectoryTaken, NodeRefused, PortTaken, OSError) as error:
-        complain(str(error))
+        complain(_sentence(error))
         return EXIT_CONFIGURATION if isinstance(error, NodeRefused) else EXIT_FAILED
 
 
@@ -106,7 +106,7 @@ def _serve_alone(settings: Settings) -> int:
             settings = with_secret(replace(settings, port=held.getsockname()[1]))
             return _run_worker(settings, WorkerIdentity(clickhouse_url=clickhouse_address(settings)))
     except (DirectoryTaken, PortTaken, OSError) as error:
-        complain(str(error))
+        complain(_sentence(error))
         return EXIT_FAILED
 
 
@@ -124,9 +124,16 @@ def _worker(options: Mapping[str, str]) -> int:
         settings = with_secret(settings)
         identity = standalone(settings)
     except OSError as error:
-        complain(str(error))
+        complain(_sentence(error))
         return EXIT_FAILED
     return _run_job_worker(settings, identity)
+
+
+def _sentence(error: Exception) -> str:
+    """Return why nothing was started, for a person."""
+    said = reason_of(error)
+    is_plain = isinstance(error, OSError)
+    return f"{said}. --data-dir (SLUICE_DATA_DIR) must be a directory that this user may write to" if is_plain else said
 
 
 def _child(name: str) -> int:

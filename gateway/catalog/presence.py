@@ -23,7 +23,7 @@ from sqlalchemy.pool import NullPool
 
 from gateway.catalog.engines import APPLICATION, POSTGRESQL, connecting, is_postgresql
 from gateway.core.clock import Clock
-from gateway.core.errors import Unavailable
+from gateway.core.errors import Unavailable, reason_of
 from gateway.telemetry.logs import get_logger
 
 _logger = get_logger(__name__)
@@ -94,7 +94,7 @@ class Presence:
                     raise
                 await clock.sleep(_RETRY_SECONDS)
             except Unavailable as error:
-                _logger.warning("node.not_known_to_others", reason=str(error))
+                _logger.warning("node.not_known_to_others", reason=reason_of(error))
                 return self
             except BaseException:
                 await self.aclose()

@@ -23,7 +23,7 @@ from gateway.commands.log import logs_in
 from gateway.config import ConfigurationError, Settings, WorkerIdentity, clickhouse_address, load, place_of
 from gateway.control.oplog import OpsLogWriter
 from gateway.core.clock import Clock, SystemClock
-from gateway.core.errors import GatewayError
+from gateway.core.errors import GatewayError, reason_of
 from gateway.flush.flusher import Inserter
 from gateway.supervisor import DirectoryTaken, claim_directory
 from gateway.telemetry.logs import LoggingOptions, configure
@@ -61,7 +61,7 @@ def run(options: Mapping[str, Any]) -> int:
         if logs:
             return asyncio.run(_adopt(settings, directory, logs, SystemClock()))
     except (_Refused, DirectoryTaken, GatewayError, OSError) as error:
-        complain(str(error))
+        complain(reason_of(error))
         return EXIT_FAILED
     say(f"{directory}: nothing to adopt, no log is there\n")
     return 0

@@ -16,7 +16,7 @@ from gateway.backup.take import BackupFailed, take_backup
 from gateway.commands import EXIT_FAILED, complain
 from gateway.config import Settings, load
 from gateway.core.clock import SystemClock
-from gateway.core.errors import GatewayError
+from gateway.core.errors import GatewayError, reason_of
 from gateway.core.units import format_size
 from gateway.engine.door import HoldFailed
 from gateway.supervisor import DirectoryTaken
@@ -44,7 +44,7 @@ def backup(options: Mapping[str, Any]) -> int:
         complain("the log did not stand still for long enough to be copied: take the backup when less is going on")
         return EXIT_FAILED
     except (BackupFailed, HoldFailed, GatewayError, OSError, sqlite3.Error) as error:
-        complain(f"no backup was taken: {_sentence(error)}")
+        complain(f"no backup was taken: {reason_of(error)}")
         return EXIT_FAILED
     complain(f"backup: {_told(header)}")
     if not header.has_secret:
@@ -79,7 +79,7 @@ def bring_back(options: Mapping[str, Any]) -> int:
         *(BadArchive, RestoreFailed, NotEmpty, DirectoryTaken, GatewayError),
         *(OSError, sqlite3.Error),
     ) as error:
-        complain(f"nothing was restored: {_sentence(error)}")
+        complain(f"nothing was restored: {reason_of(error)}")
         return EXIT_FAILED
     complain(f"restored into {settings.data_dir}: {_told(header)}")
     if header.kind == "metadata":
@@ -131,9 +131,3 @@ def _progress() -> Callable[[int, int], object]:
 
 def _ignore(_done: int, _size: int) -> None:
     return None
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)

@@ -13,7 +13,7 @@ from gateway.catalog.migrations import revisions
 from gateway.commands import EXIT_FAILED, complain, say
 from gateway.config import Settings, load
 from gateway.core.clock import SystemClock
-from gateway.core.errors import GatewayError, InvalidRequest
+from gateway.core.errors import GatewayError, InvalidRequest, reason_of
 from gateway.supervisor import DirectoryTaken, claim_directory
 from gateway.telemetry.logs import Redactor
 
@@ -28,7 +28,7 @@ def run(options: Mapping[str, Any]) -> int:
     try:
         return asyncio.run(_run(settings, options))
     except (GatewayError, DirectoryTaken, OSError) as error:
-        complain(str(error))
+        complain(reason_of(error))
         return EXIT_FAILED
 
 

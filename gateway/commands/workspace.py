@@ -18,7 +18,7 @@ from gateway.catalog.quotas import QUOTAS
 from gateway.commands import EXIT_FAILED, complain, say
 from gateway.config import ConfigurationError, Settings, load, with_secret
 from gateway.core.clock import SystemClock
-from gateway.core.errors import GatewayError, InvalidRequest, NotFound
+from gateway.core.errors import GatewayError, InvalidRequest, NotFound, reason_of
 from gateway.query.service import OWN_LIMITS
 
 # Quotas, limits of queries, and rate limits.
@@ -37,7 +37,7 @@ def run(options: Mapping[str, Any]) -> int:
     try:
         return asyncio.run(_run(settings, options))
     except (GatewayError, OSError) as error:
-        complain(str(error))
+        complain(reason_of(error))
         return EXIT_FAILED
 
 

@@ -245,6 +245,11 @@ def _database_clashes(settings: Settings) -> Iterator[str]:
     if settings.database_url and not settings.database_url.startswith(tuple(_DRIVERS.values())):
         yield "database_url must begin with postgresql: or sqlite:"
     if settings.database_url.startswith("postgresql"):
+        if _POSTGRESQL.fullmatch(settings.database_url) is None:
+            yield (
+                "database_url must look like postgresql://user:password@host:5432/database; in the user and password "
+                "write / ? # [ and ] as %2F %3F %23 %5B and %5D"
+            )
         if not settings.secret:
             yield "secret must be set when database_url is PostgreSQL, to the same on every node that uses it"
         if find_spec("asyncpg") is None:
@@ -257,6 +262,11 @@ _DRIVERS: Final = {
     "postgresql:": "postgresql+asyncpg:",
     "sqlite:": "sqlite+aiosqlite:",
 }
+
+
+# With anything else in it, parts of a password would be read as a host, and be shown when that does not answer.
+_HOST: Final = r"(?:\[[^][/?#@]*\]|[^][:,/?#@]*)(?::\d*)?"
+_POSTGRESQL: Final = re.compile(rf"[^:]+://(?:[^][/?#]*@)?{_HOST}(?:,{_HOST})*(?:/[^?#@]*)?(?:\?[^#]*)?")
 
 
 def _with_driver(url: str) -> str:

@@ -87,7 +87,9 @@ class Internal(GatewayError):
     """Our bug."""
 
 
-def reason_of(error: GatewayError) -> str:
-    """Return, for the operator's log, the sentence and the first line of what was behind it."""
-    cause = str(error.__cause__ or "").partition("\n")[0]
+def reason_of(error: Exception) -> str:
+    """Return, for the operator, the sentence and the first line of what was behind it; of a file, which and why."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    cause = str(error.__cause__ or "").partition("\n")[0] if isinstance(error, GatewayError) else ""
     return f"{error} ({cause})" if cause else str(error)

@@ -122,7 +122,11 @@ def test_each_role_runs_alone(tmp_path):
     [
         (["serve", "--port", "x", "--cors", "maybe"], 2, ["--port", "--cors"]),
         (["serve", "--host", "203.0.113.1"], 1, ["cannot listen on 203.0.113.1"]),
-        (["serve", "--data-dir", "/dev/null/x"], 1, ["/dev/null"]),
+        (
+            ["serve", "--data-dir", "/dev/null/x"],
+            1,
+            ["/dev/null/x: Not a directory. --data-dir (SLUICE_DATA_DIR) must"],
+        ),
         (["engine"], 2, ["clickhouse_url must say where"]),
         (["worker"], 2, ["clickhouse_url must say where", "sluice serve"]),
         (["worker", "--clickhouse-url", "http://h/", "--data-dir", "/dev/null/x"], 1, ["/dev/null"]),

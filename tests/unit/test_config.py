@@ -222,6 +222,11 @@ def test_variables_of_a_kubernetes_service_are_explained():
         ({"secret": "short"}, "32 characters"),
         ({"database_url": "mysql://h/d"}, "must begin with"),
         ({"database_url": "postgresql+asyncpg://h/d"}, "secret must be set"),
+        *(
+            ({"database_url": f"postgresql://u:{password}@h/d", "secret": "s" * 32}, "write / ? # [ and ] as")
+            for password in ("pa/ss", "1/2", "pa?ss", "pa#ss", "1#2", "[pa", "pa]")
+        ),
+        ({"database_url": "postgresql:d", "secret": "s" * 32}, "must look like postgresql://"),
         ({"outbound_allow": "files.internal, http://h/"}, "outbound_allow has an entry"),
         ({"clickhouse_user": "u"}, "without clickhouse_url"),
         ({"clickhouse_cluster": "main"}, "needs clickhouse_url"),
@@ -244,6 +249,24 @@ def test_what_cannot_work_together_is_refused(flags, word):
     (found,) = problems(flags)
 
     assert word in found
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "u:p@ss@h/d",
+        "u:p%2Fa%40ss:word@h:5432/d?sslmode=verify-full&passfile=/run/x",
+        "h/d?user=u@server&password=p",
+        "u@h1:5432,h2:5433/d?target_session_attrs=read-write",
+        "u@[::1]:5432,[fe80::1]/d",
+        "u@%2Fvar%2Frun/d",
+        "/d?host=/var/run/postgresql",
+        "h",
+        "",
+    ],
+)
+def test_any_url_that_postgresql_itself_takes_is_taken(rest):
+    assert settings({"database_url": f"postgresql://{rest}", "secret": "s" * 32}).database_url.endswith(rest)
 
 
 def test_a_problem_with_a_secret_does_not_show_it():
