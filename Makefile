@@ -7,7 +7,7 @@ CLIENTS := $(VENV)/clients/.installed
 
 .DEFAULT_GOAL := help
 
-.PHONY: help install run fmt lint types test test-fault check load bench curves profile secrets rehearse lock lock-images clean
+.PHONY: help install run fmt lint types test test-fault check load bench curves pictures profile secrets rehearse lock lock-images clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -59,6 +59,9 @@ bench: $(READY) ## both sides of every comparison, in turn; ARGS="--only 1,3 --r
 
 curves: $(READY) $(LOADENV) ## how it grows, drawn into docs/: about six minutes
 	@$(BIN)/python loadtest/curves.py --out docs $(ARGS)
+
+pictures: $(READY) $(LOADENV) ## the dashboard, drawn into docs/img/ from five minutes of a real run; needs prometheus
+	@loadtest/.venv/bin/python deploy/grafana/draw.py $(ARGS)
 
 profile: $(READY) $(LOADENV) ## a flame graph of a worker under load; needs the right to look into processes
 	@$(BIN)/python loadtest/flame.py --rows 1 --functions $(ARGS)
