@@ -16,6 +16,9 @@ APPLICATION: Final = "sluice"
 # Reads are short; a worker needs one connection for its poll and few for the control plane.
 _CONNECTIONS_MAX: Final = 4
 
+# To a server that is there; the name is looked up and TLS begun in that time too.
+_CONNECT_SECONDS_MAX: Final = 5
+
 # No statement takes so long, waiting for locks included, but for one whose answer is lost: the server is cut off.
 _STATEMENT_SECONDS_MAX: Final = LOCK_WAIT_SECONDS_MAX + 5
 
@@ -68,7 +71,7 @@ def connecting(url: str, application: str) -> Callable[[], Awaitable[Any]]:
         try:
             return await asyncpg.connect(
                 dsn,
-                timeout=LOCK_WAIT_SECONDS_MAX,
+                timeout=_CONNECT_SECONDS_MAX,
                 command_timeout=_STATEMENT_SECONDS_MAX,
                 server_settings={"application_name": application},
             )

@@ -159,6 +159,9 @@ class CatalogOptions:
     # However many wait in `refresh`, so that a flood of unknown names cannot hammer the database.
     check_interval_seconds_min: float = 0.05
 
+    # Who only reads does not wait longer for a database that is reached and says nothing.
+    reading_waits_seconds_max: float = 5.0
+
 
 class Catalog:
     """The present snapshot. Owns it, and alone replaces it."""
@@ -185,6 +188,7 @@ class Catalog:
         self._clock = clock
         self._mark = mark
         self._is_told_all = is_told_all
+        self._asking: set[asyncio.Task[None]] = set()
         self._marked: bytes | None = None
         self._options = options or CatalogOptions()
         self._snapshot = Snapshot()
@@ -258,9 +262,19 @@ class Catalog:
         mark = self._mark()
         if self._failure is not None or (mark == self._marked and (self._is_told_all or not ask)):
             return
+        is_waiting = self._begun > self._ended
+        if is_waiting and self._clock.monotonic() - self._begun_at > self._options.reading_waits_seconds_max:
+            return
+        asking = asyncio.ensure_future(self._ask())
+        self._asking.add(asking)
+        asking.add_done_callback(self._asking.discard)
+        await asyncio.wait([asking], timeout=self._options.reading_waits_seconds_max)
+        if asking.done() and self._failure is None:
+            self._marked = mark
+
+    async def _ask(self) -> None:
         with suppress(Unavailable):
             await self.refresh()
-            self._marked = mark
 
     async def aclose(self) -> None:
         """Ask the database no more; `run` ends at its next turn. Safe twice."""

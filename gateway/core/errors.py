@@ -91,5 +91,6 @@ def reason_of(error: Exception) -> str:
     """Return, for the operator, the sentence and the first line of what was behind it; of a file, which and why."""
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
-    cause = str(error.__cause__ or "").partition("\n")[0] if isinstance(error, GatewayError) else ""
-    return f"{error} ({cause})" if cause else str(error)
+    cause = error.__cause__ if isinstance(error, GatewayError) else None
+    said = str(cause).partition("\n")[0] or type(cause).__name__
+    return f"{error} ({said})" if cause is not None else str(error)

@@ -175,6 +175,21 @@ async def test_who_only_reads_asks_once_of_a_database_that_is_away_and_goes_on(c
     assert datasource.id in catalog.snapshot.datasources
 
 
+async def test_who_only_reads_does_not_wait_for_a_database_that_says_nothing(watched, clock):
+    catalog = Catalog(watched, clock, CatalogOptions(reading_waits_seconds_max=0.01))
+    await catalog.start()
+    before = catalog.snapshot
+    watched.gate.clear()
+
+    await asyncio.gather(*(catalog.refresh_if_told(ask=True) for _ in range(5)))
+    assert catalog.snapshot is before
+    assert watched.checks == 2  # the first of all, and one that they share
+    clock.time += 10
+    await asyncio.wait_for(catalog.refresh_if_told(ask=True), 5)
+    watched.gate.set()
+    await catalog.refresh()
+
+
 async def test_callers_share_a_failure(catalog, watched):
     watched.checks = 0
     watched.is_down = True
