@@ -12,10 +12,12 @@ from aiohttp.web import Response, StreamResponse
 
 from gateway.auth.scopes import Action
 from gateway.catalog import Pipe
+from gateway.control import jobs
 from gateway.control.pipe_changes import PipeChanges
 from gateway.control.pipe_checks import WantedCopy, WantedNode, WantedPipe
 from gateway.control.pipe_files import pipe_from_text
 from gateway.control.pipes import PipeControl
+from gateway.control.views import wanted_populate
 from gateway.core.errors import InvalidRequest
 from gateway.web.request import Request, json_response
 from gateway.web.target import Params, parse_form
@@ -24,6 +26,7 @@ from gateway.web.target import Params, parse_form
 _FIELDS: Final = frozenset(
     {
         *("name", "sql", "datafile", "description", "position", "ignore_sql_errors", "force", "type"),
+        *("populate", "populate_condition", "populate_subset", "unlink_on_populate_error", "truncate"),
         *("token", "from", "cli_version"),
     }
 )
@@ -45,13 +48,24 @@ class PipeChangesApi:
         name = _text(found, params, "name") or ""
         if not name:
             raise InvalidRequest("The 'name' parameter is required")
-        made = await self._changes.create(
+        populate = None
+        if params.flag("populate"):
+            populate = wanted_populate(
+                params.get("populate_condition"),
+                params.get("populate_subset"),
+                is_truncated=params.flag("truncate"),
+                unlinks=params.flag("unlink_on_populate_error"),
+            )
+        made, job = await self._changes.create(
             request.who,
             _wanted(name, found, params),
             is_forced=params.flag("force"),
             ignores_errors=params.flag("ignore_sql_errors"),
+            populate=populate,
+            request_id=request.id,
         )
-        return self._answer(request, made)
+        shown = self._control.described(request.who, made, request.base_url)
+        return json_response({**shown, "job": jobs.detail(job, request.base_url)} if job else shown)
 
     async def update(self, request: Request) -> StreamResponse:
         """Rename a pipe, or change its description."""

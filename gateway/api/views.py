@@ -6,8 +6,7 @@ from aiohttp.web import Response, StreamResponse
 
 from gateway.control import jobs
 from gateway.control.pipes import PipeControl
-from gateway.control.views import Linked, ViewControl, WantedPopulate, WantedView
-from gateway.core.errors import InvalidRequest
+from gateway.control.views import Linked, ViewControl, WantedPopulate, WantedView, wanted_populate
 from gateway.web.asked import Asked, asked
 from gateway.web.request import Request, json_response
 
@@ -65,15 +64,11 @@ class ViewsApi:
 
 
 def _populate(found: Asked) -> WantedPopulate:
-    text = found.text("populate_subset").strip()
-    try:
-        subset = float(text) if text else 0.0
-    except ValueError:
-        subset = -1.0
-    if text and subset == 0:
-        raise InvalidRequest("'populate_subset' must be above 0 and at most 1: the part of the rows that is wanted")
-    return WantedPopulate(
-        found.text("populate_condition"), subset, found.flag("truncate"), found.flag("unlink_on_populate_error")
+    return wanted_populate(
+        found.text("populate_condition"),
+        found.text("populate_subset"),
+        is_truncated=found.flag("truncate"),
+        unlinks=found.flag("unlink_on_populate_error"),
     )
 
 

@@ -32,9 +32,10 @@ from gateway.control.pipe_secrets import check_given_keep_secrets
 from gateway.control.pipes import PipeControl
 from gateway.control.token_lines import check_may_grant, grant
 from gateway.control.view_guards import check_views_kept
-from gateway.control.views import ViewControl, WantedView
+from gateway.control.views import ViewControl, WantedPopulate, WantedView
 from gateway.core.clock import Clock
 from gateway.core.errors import Conflict, GatewayError, InvalidRequest
+from gateway.jobs import Job
 
 
 class PipeChanges:
@@ -61,9 +62,18 @@ class PipeChanges:
         self._clock = clock
 
     async def create(
-        self, principal: Principal, wanted: WantedPipe, *, is_forced: bool = False, ignores_errors: bool = False
-    ) -> Pipe:
+        self,
+        principal: Principal,
+        wanted: WantedPipe,
+        *,
+        is_forced: bool = False,
+        ignores_errors: bool = False,
+        populate: WantedPopulate | None = None,
+        request_id: str = "",
+    ) -> tuple[Pipe, Job | None]:
         """Make a pipe; with `is_forced` one that has its name is made anew, and keeps its id and those of its nodes.
+
+        With `populate` the rows from before come to the target of its materialized node, by the job that is returned.
 
         Raises:
             Forbidden: the principal may not make pipes, or not give rights to tokens.
@@ -103,7 +113,7 @@ class PipeChanges:
             )
             await grant(change, recorded, wanted.tokens)
         await self._control.refresh()
-        return await self._materialized(principal, recorded, wanted, old)
+        return await self._materialized(principal, recorded, wanted, old, populate, request_id)
 
     async def update(
         self, principal: Principal, which: str, *, name: str | None = None, description: str | None = None
@@ -254,20 +264,33 @@ class PipeChanges:
                 raise InvalidRequest(f"Node '{node.name}' is not the endpoint of '{found.name}'")
         return await self._record(principal, found, endpoint="") if found.endpoint else found
 
-    async def _materialized(self, principal: Principal, pipe: Pipe, wanted: WantedPipe, old: Pipe | None) -> Pipe:
+    async def _materialized(
+        self,
+        principal: Principal,
+        pipe: Pipe,
+        wanted: WantedPipe,
+        old: Pipe | None,
+        populate: WantedPopulate | None,
+        request_id: str,
+    ) -> tuple[Pipe, Job | None]:
         """Return `pipe` with the node materialized that `wanted` says; without it there is no new pipe."""
         for node, each in zip(pipe.nodes, wanted.nodes, strict=True):
-            if each.type == "materialized" and not self._views.is_linked(principal, node, each.target):
-                view = WantedView(each.target, dict(each.engine))
+            if each.type != "materialized":
+                continue
+            if not self._views.is_linked(principal, node, each.target):
+                view = WantedView(each.target, dict(each.engine), populate)
                 try:
-                    return (await self._views.materialize(principal, pipe.id, node.id, view, "")).pipe
+                    made = await self._views.materialize(principal, pipe.id, node.id, view, request_id)
                 except GatewayError:
                     if old is None:
                         async with self._store.change() as change:
                             await change.drop_pipe(pipe.id)
                         await self._control.refresh()
                     raise
-        return pipe
+                return made.pipe, made.job
+            if populate is not None:
+                return pipe, (await self._views.populate(principal, pipe.id, node.id, populate, request_id)).job
+        return pipe, None
 
     async def _check(self, pipe: Pipe, changed: tuple[Node, ...], *, ignores_errors: bool) -> None:
         """Raise unless `pipe` may be recorded with these nodes new or changed.

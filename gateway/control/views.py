@@ -51,6 +51,23 @@ class WantedPopulate:
     unlinks: bool = False
 
 
+def wanted_populate(
+    condition: str, subset: str, *, is_truncated: bool = False, unlinks: bool = False
+) -> WantedPopulate:
+    """Return a populate as a client writes it.
+
+    Raises:
+        InvalidRequest: `subset` is no part.
+    """
+    try:
+        part = float(subset) if subset.strip() else 0.0
+    except ValueError:
+        part = -1.0
+    if subset.strip() and part == 0:
+        raise InvalidRequest("'populate_subset' must be above 0 and at most 1: the part of the rows that is wanted")
+    return WantedPopulate(condition, part, is_truncated, unlinks)
+
+
 @dataclass(frozen=True, slots=True)
 class WantedView:
     """A view as somebody asks for it: name of the target, options of its engine if it is to be made, and a populate."""

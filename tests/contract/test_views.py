@@ -331,6 +331,22 @@ def test_a_pipe_file_makes_a_materialized_pipe_and_its_target_or_neither(gateway
     assert again.json["type"] == "materialized"
 
 
+def test_a_pipe_that_is_pushed_with_populate_has_the_rows_from_before(gateway):
+    name, target, pipe = trigger(gateway, 30), gateway.new_name("target"), gateway.new_name("pipe")
+    text = f"NODE agg\nSQL >\n    {COUNTS.replace('{t}', name)}\nTYPE materialized\nDATASOURCE {target}\n"
+
+    made = gateway.request("POST", f"/v0/pipes?name={pipe}&populate=true&populate_condition=n%3C20", text)
+
+    assert made.status == 200, made.text
+    assert gateway.await_job(made.json["job"]["job_id"])["status"] == "done"
+    assert total(gateway, target) == 20
+    forced = f"/v0/pipes?name={pipe}&force=true&populate=true"
+    refused, again = gateway.request("POST", forced, text), gateway.request("POST", f"{forced}&truncate=true", text)
+    assert (refused.status, "truncate=true" in refused.error) == (409, True)
+    assert gateway.await_job(again.json["job"]["job_id"])["status"] == "done"
+    assert total(gateway, target) == 30
+
+
 @pytest.mark.parametrize(
     ("altered", "schema", "says"),
     [
