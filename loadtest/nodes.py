@@ -264,11 +264,13 @@ async def lost(stage: Stage) -> bool:
     stage.engine.process.send_signal(signal.SIGCONT)
     moved = stage.directory / "mounted"
     first.data_dir.rename(moved)
-    killed = await adopt(stage, moved, kill_after=stage.options.adopt_seconds)
+    chance = random.Random(stage.options.seed)
+    for _ in range(stage.options.adopt_kills):
+        killed = await adopt(stage, moved, kill_after=chance.random() * stage.options.adopt_seconds)
+        print(f"lost: adopting it, killed: {said(killed)}", flush=True)
     again = await adopt(stage, moved)
     empty = await adopt(stage, moved)
     tally = await clients.stop()
-    print(f"lost: adopting it, killed: {said(killed)}", flush=True)
     print(f"lost: adopting it again: {said(again)}", flush=True)
     print(f"lost: and again: {said(empty)}", flush=True)
     print(f"lost: {tally.attempts} requests of events, without an answer {tally.unanswered}", flush=True)
@@ -340,7 +342,10 @@ def main() -> int:
     arguments.add_argument("--kills", type=int, default=4)
     arguments.add_argument("--producers", type=int, default=4)
     arguments.add_argument("--job-workers", type=int, default=1, help="of each node")
-    arguments.add_argument("--adopt-seconds", type=float, default=0.05, help="after which the adopting is killed")
+    arguments.add_argument("--adopt-kills", type=int, default=1, help="how often the adopting is killed")
+    arguments.add_argument(
+        "--adopt-seconds", type=float, default=0.2, help="within which it is killed, of its first row"
+    )
     arguments.add_argument("--balancer", choices=["own", *KINDS], default="own")
     arguments.add_argument("--database-url", default="")
     arguments.add_argument("--seed", type=int, default=int(time.time()))

@@ -6,7 +6,6 @@ killed and begun again, and a batch that had landed already does not land twice.
 """
 
 import asyncio
-import os
 import signal
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
@@ -25,7 +24,7 @@ from gateway.control.oplog import OpsLogWriter
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.errors import GatewayError, reason_of
 from gateway.flush.flusher import Inserter
-from gateway.supervisor import DirectoryTaken, claim_directory
+from gateway.supervisor import DirectoryTaken, claim_idle_directory
 from gateway.telemetry.logs import LoggingOptions, configure
 from gateway.wal import LogLocked, UnknownFormat
 
@@ -98,7 +97,7 @@ async def _adopt(settings: Settings, directory: Path, logs: list[Path], clock: C
     with ExitStack() as claims:
         for each in (directory, directory.parent, directory.parent.parent):
             if (each / "lock").exists() and (each / "log").is_dir():
-                claims.callback(os.close, await claim_directory(each, clock, 0))
+                claims.enter_context(claim_idle_directory(each))
                 await _check_is_lost(settings, each)
         async with _basis(settings, clock) as basis:
             into = inserter(basis)

@@ -31,7 +31,7 @@ def run(directory, database_url, *arguments):
 @pytest.mark.fault
 def test_restarts_fail_no_request_and_killed_and_lost_nodes_lose_and_double_nothing(tmp_path, postgres):
     counts = (
-        ("--restarts", "20", "--kills", "40")
+        ("--restarts", "20", "--kills", "40", "--adopt-kills", "5")
         if IS_LONG
         else ("--restarts", "2", "--kills", "1", "--job-workers", "0", "--producers", "2")
     )

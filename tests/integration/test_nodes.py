@@ -190,6 +190,6 @@ def test_a_copy_of_a_node_and_a_node_with_another_secret_are_refused(pair, tmp_p
     assert [process.returncode for process in starting] == [2, 2, 1, 1], said
     assert "a node runs that has the same data directory, or a copy of it" in said[0]
     assert "has another secret: set secret (SLUICE_SECRET) to the same on all of them" in said[1]
-    assert f"the data directory {pair.a.data_dir} is in use by process" in said[2]
+    assert f"the data directory {pair.a.data_dir} is in use" in said[2]
     assert "is of a node that runs" in said[3]
     assert SECRET[::-1] not in said[1]
