@@ -279,9 +279,10 @@ async def lost(stage: Stage) -> bool:
 
 
 async def adopt(stage: Stage, directory: Path, kill_after: float | None = None) -> subprocess.CompletedProcess:
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "gateway", "log", "adopt", str(directory), cwd=ROOT,
-        env={**os.environ, **stage.environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env={**outside, **stage.environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     if kill_after is not None:
         # It is killed in the middle: when it has said how much there is to land.

@@ -85,6 +85,7 @@ class serving:  # noqa: N801  reads like a function
     async def __aenter__(self) -> Server:
         routes = [Route("POST", "/", self._made.handle, Access.PUBLIC, 1_000_000)]
         front = Front(RouteTable(routes), None, None, SystemClock())  # type: ignore[arg-type]
+        self._made.front = front
         self.http = listen_module.http_server(front, front.express, self._waits)
         listening = listen_module.bind("127.0.0.1", 0)
         self._listening = await asyncio.get_running_loop().create_server(self.http, sock=listening)
@@ -286,6 +287,34 @@ async def test_a_request_that_is_not_durable_yet_is_answered_before_the_server_s
         made.gate.set_result(None)
         assert (await client.answer())[2] == digest(b"two")
         await stopping
+
+
+async def test_who_was_let_in_at_the_last_moment_is_answered_before_the_server_stops():
+    made = Server()
+    listening = serving(made)
+    await listening.__aenter__()
+    async with Client(made) as client, Client(made) as silent:
+        await client.post(b"one")
+        async with Client(made) as late:
+            while len(listening.http.connections) < 3:
+                await SystemClock().sleep(0.001)
+            first = asyncio.create_task(listening.http.first_requests(SystemClock(), 0.2))
+            assert await late.post(b"two") == digest(b"two")
+        await first  # the third connection never says anything, which is not waited for without end
+        listening.http.pre_shutdown()
+        assert await client.reader.read() == await silent.reader.read() == b""
+    await listening.__aexit__()
+
+
+async def test_a_server_that_leaves_ends_each_connection_with_its_answer(server):
+    async with Client(server) as client:
+        assert await client.post(b"one") == digest(b"one")
+        assert await client.post(b"two") == digest(b"two")
+        server.front.leave()
+        client.writer.write(HEAD % 5 + b"three")
+        status, headers, body = await client.answer()
+        assert (status, headers[b"connection"], body) == (b"HTTP/1.1 202 Accepted", b"close", digest(b"three"))
+        assert await client.reader.read() == b""
 
 
 REQUESTS = st.lists(
