@@ -302,8 +302,9 @@ async def test_who_was_let_in_at_the_last_moment_is_answered_before_the_server_s
             assert await late.post(b"two") == digest(b"two")
         await first  # the third connection never says anything, which is not waited for without end
         listening.http.pre_shutdown()
-        assert await client.reader.read() == await silent.reader.read() == b""
-    await listening.__aexit__()
+        await listening.__aexit__()
+        async with asyncio.timeout(10):
+            assert await client.reader.read() == await silent.reader.read() == b""
 
 
 async def test_a_server_that_leaves_ends_each_connection_with_its_answer(server):
@@ -314,7 +315,8 @@ async def test_a_server_that_leaves_ends_each_connection_with_its_answer(server)
         client.writer.write(HEAD % 5 + b"three")
         status, headers, body = await client.answer()
         assert (status, headers[b"connection"], body) == (b"HTTP/1.1 202 Accepted", b"close", digest(b"three"))
-        assert await client.reader.read() == b""
+        async with asyncio.timeout(10):
+            assert await client.reader.read() == b""
 
 
 REQUESTS = st.lists(
