@@ -234,9 +234,9 @@ class Ingestor:
         # Shielded: if the client goes away, the rows still join their batch when the log has them.
         await asyncio.shield(await self._append(kept.items, commit))
         committed = done is not None and await self._committed(done)
-        broken = commit.broken if commit is not None else ""
-        is_behind = commit is not None and commit.is_behind
-        return Receipt(kept.rows, kept.quarantined, committed and not broken, broken, is_behind)
+        if commit is None or done is None:  # nobody asked what becomes of the rows
+            return Receipt(kept.rows, kept.quarantined, committed=False)
+        return Receipt(kept.rows, kept.quarantined, committed and not commit.broken, commit.broken, commit.is_behind)
 
     async def _append(self, items: list[tuple[Layout, Item]], commit: Commit | None) -> asyncio.Future[None]:
         try:

@@ -11,7 +11,7 @@ import pytest
 from tests.support import waiting
 from tests.support.collector import collector
 from tests.support.gateway import Gateway
-from tests.support.pipes import make_endpoint
+from tests.support.pipes import make_endpoint, make_pipe
 
 ROOT = Path(__file__).parents[2]
 SERVER, CLIENT = 2, 3
@@ -106,6 +106,20 @@ def test_who_does_not_want_to_be_traced_is_not_nor_who_says_nothing(gateway, tra
     mine = [s for s in traces.spans if s.attributes.get("sluice.datasource", "").endswith(f".{name}")]
     assert {s.trace_id for s in mine} == {loud}
     assert all(len(s.links) == 1 for s in mine if s.name == "insert")
+
+
+def test_who_is_traced_is_answered_as_who_is_not(gateway):
+    name = gateway.create_datasource("n UInt32 `json:$.n`")
+    pipe = make_pipe(gateway, ("agg", f"SELECT n, toUInt64(1 + throwIf(n = 66)) AS c FROM {name}"))
+    target = gateway.new_name("target")
+    assert gateway.post(f"/v0/pipes/{pipe}/nodes/agg/materialization", datasource=target).status == 200
+    connection = gateway.http()
+    assert post(connection, gateway, f"{name}&wait=true", b'{"n": 66}', {}).status == 422
+    plain, traced = (post(connection, gateway, name, b'{"n": 1}', headers).status for headers in ({}, parent()[2]))
+    connection.close()
+    assert gateway.request("DELETE", f"/v0/pipes/{pipe}/nodes/agg/materialization").status == 204
+
+    assert plain == traced == 202, "they did not ask what becomes of their rows"
 
 
 def test_queries_and_endpoints_have_a_span_in_clickhouse_and_tell_no_sql(gateway, traces):
