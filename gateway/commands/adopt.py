@@ -17,6 +17,8 @@ from gateway.bootstrap.basis import Basis, database_url, opened
 from gateway.bootstrap.lane import Lane, inserter, label, open_lane
 from gateway.buffer.recovery import UnknownLayout
 from gateway.catalog.presence import is_present
+from gateway.clickhouse.errors import ServerError
+from gateway.clickhouse.topology import LOCAL_SUFFIX
 from gateway.commands import EXIT_FAILED, complain, say
 from gateway.commands.log import logs_in
 from gateway.config import ConfigurationError, Settings, WorkerIdentity, clickhouse_address, load, place_of
@@ -33,6 +35,9 @@ _SHOW_SECONDS: Final = 1.0
 # Nothing landed for so long: what is left cannot, for now.
 _STALLED_SECONDS: Final = 60.0
 _OPS_SECONDS: Final = 5.0
+_CLUSTERED: Final = (
+    "SELECT name FROM system.tables WHERE startsWith(database, 'ws_') AND endsWith(name, {suffix:String}) LIMIT 1"
+)
 _UNREADABLE: Final = (LogLocked, UnknownFormat, UnknownLayout)
 
 
@@ -159,6 +164,7 @@ async def _adopt_one(basis: Basis, into: Inserter, log: Path, sum_: _Sum, stop: 
         return
     try:
         await _check_ours(basis, lane)
+        await _check_layout(basis, lane)
         rows = lane.buffer.recovered_rows
         if lane.buffer.damaged_frames:
             places = f"{lane.buffer.damaged_frames} places could not be read"
@@ -189,6 +195,18 @@ async def _check_ours(basis: Basis, lane: Lane) -> None:
             f"{lane.directory} is of another installation: the metadata database knows none of its data sources "
             f"({', '.join(sorted(owed)[:3])}). Say --database-url as the lost node had it"
         )
+
+
+async def _check_layout(basis: Basis, lane: Lane) -> None:
+    """Raise if the tables are those of a cluster and we do not know it: a batch in doubt would find another shard."""
+    if basis.client.topology.cluster or not lane.buffer.pending_rows:
+        return
+    try:
+        found = await basis.client.rows(_CLUSTERED, {"suffix": LOCAL_SUFFIX})
+    except ServerError as error:
+        raise _Refused(f"ClickHouse does not say how its tables lie: {error}") from error
+    if found:
+        raise _Refused("the tables are those of a cluster: say --clickhouse-cluster as the other nodes have it")
 
 
 async def _empty(basis: Basis, lane: Lane, rows: int, stop: asyncio.Event) -> None:

@@ -78,7 +78,10 @@ _GROUPS: Final[Mapping[str, _Group]] = {
 _OWN: Final[Mapping[tuple[str, str], tuple[str, tuple[str, ...], str]]] = {
     ("log", "adopt"): (
         "adopt",
-        (*_CATALOG_SETTINGS, "clickhouse_url", "clickhouse_user", "clickhouse_password"),
+        (
+            *(*_CATALOG_SETTINGS, "clickhouse_url", "clickhouse_user", "clickhouse_password"),
+            *("clickhouse_cluster", "clickhouse_insert_quorum"),
+        ),
         ADOPT_HELP,
     ),
 }

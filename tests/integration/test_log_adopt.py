@@ -4,13 +4,16 @@ import asyncio
 
 import pytest
 
-from gateway.catalog import CatalogStore
+from gateway.catalog import CatalogStore, Definition
 from gateway.cli import main
+from gateway.clickhouse.client import Client, ClientOptions
 from gateway.core.clock import SystemClock
 from gateway.wal import LogOptions
 from tests.support.clickhouse import FakeClickHouse
+from tests.support.engine import engine_process
 from tests.support.lane import options, rows, running
 
+DATASOURCE = "00000000-0000-0000-0000-00000000000a"
 NOBODY = "http://default:secret@127.0.0.1:9/"  # no test here gets so far
 
 
@@ -43,7 +46,7 @@ def lost(tmp_path):
         async with running(
             directory / "log" / "worker-0", clickhouse, options(), LogOptions(preallocate=False)
         ) as buffer:
-            await buffer.append([rows("00000000-0000-0000-0000-00000000000a", [1, 2, 3])])
+            await buffer.append([rows(DATASOURCE, [1, 2, 3])])
 
     asyncio.run(fill())
     return directory
@@ -92,3 +95,27 @@ def test_the_way_to_clickhouse_has_to_be_said(adopt, lost):
 
     assert code == 2
     assert "clickhouse_url must say where ClickHouse answers" in said
+
+
+def test_the_log_of_a_cluster_is_not_landed_as_on_one_server(adopt, lost, tmp_path, capsys):
+    async def prepare(url):
+        client = Client(ClientOptions(url))
+        await client.command("CREATE DATABASE ws_0123456789ab")
+        await client.command("CREATE TABLE ws_0123456789ab.t_1_local (id Int64) ENGINE = MergeTree ORDER BY id")
+        await client.aclose()
+        store = await CatalogStore.open(f"sqlite+aiosqlite:///{tmp_path / 'metadata.db'}", SystemClock())
+        async with store.change() as change:
+            workspace = await change.create_workspace("ours")
+            await change.create_datasource(workspace.id, Definition("events", "id Int64"), DATASOURCE)
+        await store.aclose()
+
+    segments = {path: path.read_bytes() for path in lost.rglob("*.log")}
+    with engine_process(tmp_path / "engine") as engine:
+        url = f"http://{engine.user}:{engine.password}@127.0.0.1:{engine.port}/"
+        asyncio.run(prepare(url))
+
+        code, said = adopt("--clickhouse-url", url, str(lost))
+
+    assert code == 1
+    assert "the tables are those of a cluster: say --clickhouse-cluster as the other nodes have it" in said
+    assert {path: path.read_bytes() for path in lost.rglob("*.log")} == segments
