@@ -17,6 +17,17 @@ another installation. Logs are emptied in place and then removed. Killed in the 
 landed is not stored twice, be it by the lost node. Exit code 1: something is left, and why is said.
 Files of imports that lie there are another matter: `sluice worker --data-dir DIR` does these jobs."""
 
+DOWNGRADE_HELP: Final = """\
+Go back to an earlier revision of the metadata database, for an earlier version of Sluice, which says at its start which
+revision it knows. Said twice, since what later revisions brought is dropped with all that is in it:
+
+  sluice backup /backups                  first
+  sluice metadata status                  the revisions, and what each brought
+  sluice metadata downgrade 0002 0002     with the newer version, every node and worker stopped
+
+It happens whole or not at all, and is refused while gateways use the database. A start of the newer version brings it
+up again, without what was dropped."""
+
 
 def say(text: str) -> None:
     """Show a person `text`."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
 
-from gateway.commands import ADOPT_HELP
+from gateway.commands import ADOPT_HELP, DOWNGRADE_HELP
 from gateway.config import DEFAULTS, SPECS, flag, format_value, variable
 
 _SETTINGS_NOTE: Final = """\
@@ -76,6 +76,7 @@ _GROUPS: Final[Mapping[str, _Group]] = {
 
 # Actions with a module of their own: its name, their settings, and what there is to say about them.
 _OWN: Final[Mapping[tuple[str, str], tuple[str, tuple[str, ...], str]]] = {
+    ("metadata", "downgrade"): ("metadata", _CATALOG_SETTINGS, DOWNGRADE_HELP),
     ("log", "adopt"): (
         "adopt",
         (

