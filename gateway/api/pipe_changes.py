@@ -56,7 +56,7 @@ class PipeChangesApi:
                 is_truncated=params.flag("truncate"),
                 unlinks=params.flag("unlink_on_populate_error"),
             )
-        made, job = await self._changes.create(
+        made, linked = await self._changes.create(
             request.who,
             _wanted(name, found, params),
             is_forced=params.flag("force"),
@@ -65,7 +65,12 @@ class PipeChangesApi:
             request_id=request.id,
         )
         shown = self._control.described(request.who, made, request.base_url)
-        return json_response({**shown, "job": jobs.detail(job, request.base_url)} if job else shown)
+        if linked is not None:
+            shown["datasource"] = {"id": linked.target.id, "name": linked.target.name}
+            shown["created_datasource"] = linked.is_new
+            if linked.job is not None:
+                shown["job"] = jobs.detail(linked.job, request.base_url)
+        return json_response(shown)
 
     async def update(self, request: Request) -> StreamResponse:
         """Rename a pipe, or change its description."""

@@ -32,10 +32,9 @@ from gateway.control.pipe_secrets import check_given_keep_secrets
 from gateway.control.pipes import PipeControl
 from gateway.control.token_lines import check_may_grant, grant
 from gateway.control.view_guards import check_views_kept
-from gateway.control.views import ViewControl, WantedPopulate, WantedView
+from gateway.control.views import Linked, ViewControl, WantedPopulate, WantedView
 from gateway.core.clock import Clock
 from gateway.core.errors import Conflict, GatewayError, InvalidRequest
-from gateway.jobs import Job
 
 
 class PipeChanges:
@@ -70,10 +69,11 @@ class PipeChanges:
         ignores_errors: bool = False,
         populate: WantedPopulate | None = None,
         request_id: str = "",
-    ) -> tuple[Pipe, Job | None]:
+    ) -> tuple[Pipe, Linked | None]:
         """Make a pipe; with `is_forced` one that has its name is made anew, and keeps its id and those of its nodes.
 
-        With `populate` the rows from before come to the target of its materialized node, by the job that is returned.
+        With `populate` the rows from before come to the target of its materialized node. What came of that node is
+        returned, too, with the job.
 
         Raises:
             Forbidden: the principal may not make pipes, or not give rights to tokens.
@@ -272,7 +272,7 @@ class PipeChanges:
         old: Pipe | None,
         populate: WantedPopulate | None,
         request_id: str,
-    ) -> tuple[Pipe, Job | None]:
+    ) -> tuple[Pipe, Linked | None]:
         """Return `pipe` with the node materialized that `wanted` says; without it there is no new pipe."""
         for node, each in zip(pipe.nodes, wanted.nodes, strict=True):
             if each.type != "materialized":
@@ -287,9 +287,9 @@ class PipeChanges:
                             await change.drop_pipe(pipe.id)
                         await self._control.refresh()
                     raise
-                return made.pipe, made.job
+                return made.pipe, made
             if populate is not None:
-                return pipe, (await self._views.populate(principal, pipe.id, node.id, populate, request_id)).job
+                return pipe, await self._views.populate(principal, pipe.id, node.id, populate, request_id)
         return pipe, None
 
     async def _check(self, pipe: Pipe, changed: tuple[Node, ...], *, ignores_errors: bool) -> None:

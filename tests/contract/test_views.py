@@ -338,6 +338,7 @@ def test_a_pipe_that_is_pushed_with_populate_has_the_rows_from_before(gateway):
     made = gateway.request("POST", f"/v0/pipes?name={pipe}&populate=true&populate_condition=n%3C20", text)
 
     assert made.status == 200, made.text
+    assert (made.json["datasource"]["name"], made.json["created_datasource"]) == (target, True)
     assert gateway.await_job(made.json["job"]["job_id"])["status"] == "done"
     assert total(gateway, target) == 20
     forced = f"/v0/pipes?name={pipe}&force=true&populate=true"
