@@ -26,7 +26,8 @@ _log = structlog.get_logger(__name__)
 # An alter is recorded when the table knows its new columns; older parts are written anew behind it, in their time.
 _ALTER_SETTINGS: Final = {**CREATE_SETTINGS, "alter_sync": 0, "mutations_sync": 0}
 
-_DUPLICATE_COLUMN: Final = 15
+# The column is there; a replica has an alter before this one to do.
+_AT_ONCE: Final = frozenset({15, 517})
 
 # Tables with rows that are marked as deleted and not yet gone have to be counted, some in each query.
 _COUNTED_AT_ONCE: Final = 50
@@ -97,7 +98,7 @@ class Tables:
                     statements = ddl.alter_table(self._at, workspace.database, table, operations)
                     await self._client.commands(statements, _ALTER_SETTINGS)
         except ServerError as error:
-            if error.code == _DUPLICATE_COLUMN:
+            if error.code in _AT_ONCE:
                 raise Conflict(f'Data Source "{datasource.name}" was altered at the same time; repeat it') from error
             raise _refused(error, workspace, datasource.table, datasource.name, "change") from error
 

@@ -1,9 +1,20 @@
 """A gateway in front of a cluster, as far as the real engine can be one: see tests/support/cluster.py."""
 
+import asyncio
 import re
+from urllib.request import Request, urlopen
 
+import pyarrow as pa
 import pytest
 
+from gateway.buffer.batch import stream
+from gateway.clickhouse import ddl
+from gateway.clickhouse.client import Client, ClientOptions
+from gateway.clickhouse.inserter import SETTINGS
+from gateway.clickhouse.topology import BY_BATCH, Topology, sharding_of
+from gateway.schema.columns import parse_schema
+from gateway.schema.datafile import Datafile
+from gateway.schema.engines import parse_engine
 from tests.support.cluster import CLUSTER, cluster_process
 from tests.support.copies import make_copy, run_copy
 from tests.support.gateway import Gateway, show_gateway_log  # noqa: F401  a fixture
@@ -181,6 +192,31 @@ def test_what_a_cluster_cannot_do_is_refused_with_a_way_to_do_it(gateway):
     assert "copy pipe" in gateway.post(f"{path}/population").error
 
 
+@pytest.mark.parametrize("name", ["MergeTree", "SummingMergeTree"])
+def test_a_batch_that_is_sent_again_adds_nothing_to_its_table_nor_to_a_view(cluster, name):
+    async def scene():
+        at = Topology(CLUSTER)
+        client = Client(ClientOptions(cluster.url, cluster.user, cluster.password, topology=at))
+        schema = parse_schema("k String, n UInt32")
+        wanted = Datafile(schema, parse_engine({"engine": name, "engine_sorting_key": "k"}, schema))
+        database, key = f"once_{name.lower()}", sharding_of(wanted.engine)
+        await client.command(ddl.create_database(at, database))
+        for table in ("rows", "seen"):
+            await client.commands(ddl.create_table(at, database, table, wanted, 100, key))
+        await client.command(ddl.create_view(at, database, "rows", "seen", "SELECT k, n FROM {source}"))
+        table = pa.table({"k": ["a", "b"], "n": pa.array([1, 2], pa.uint32())})
+        for token in ("batch-1", "batch-1", "batch-2"):
+            shard = await client.shard(token) if key == BY_BATCH else {}
+            once = {**SETTINGS, "insert_deduplication_token": token, **shard}
+            await client.insert(database, "rows", ["k", "n"], stream(table), once, "ArrowStream")
+        sums = [await client.rows(f"SELECT sum(n) FROM {database}.{each}") for each in ("rows", "seen")]
+        await client.command(ddl.drop_database(at, database))
+        await client.aclose()
+        return sums
+
+    assert asyncio.run(scene()) == [[(6,)], [(6,)]]
+
+
 def test_a_workspace_goes_with_its_database(gateway, cluster):
     workspace = gateway.create_workspace()
     made = gateway.post("/v0/datasources", token=workspace["token"], name="events", schema=SCHEMA)
@@ -200,8 +236,6 @@ def databases(cluster):
 
 
 def ask(cluster, sql):
-    from urllib.request import Request, urlopen
-
     assert re.match("SELECT", sql)
     with urlopen(Request(cluster.url, sql.encode(), cluster.auth)) as answer:
         return answer.read().decode().split()
