@@ -48,8 +48,6 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int = 0
     engine_version: str = ""
     tables: int = 0
-    rows: int = 0
-    """In the tables; those in the log are not counted."""
     format: int = FORMAT
 
 

@@ -34,6 +34,8 @@ from gateway.wal import copy_log, link_or_copy
 # Of the engine's directory: what belongs to a run, or is made anew.
 _NOT_KEPT: Final = frozenset({"shadow", "tmp", "detached", "status"})
 _KEPT_IN_TABLE: Final = "deduplication_logs"
+# Every table that has parts has one.
+_TABLE_FILE: Final = "format_version.txt"
 
 Seen = Callable[[int, int], object]
 
@@ -48,8 +50,6 @@ class _Picture:
 
     files: list[tuple[str, Path]] = field(default_factory=list)
     engine_version: str = ""
-    tables: int = 0
-    rows: int = 0
 
     def add_tree(self, name: str, directory: Path) -> None:
         """Add all plain files below `directory`; what is not needed is left out."""
@@ -95,8 +95,7 @@ def take_backup(settings: Settings, out: IO[bytes], clock: Clock, *, with_secret
             files=len(picture.files),
             bytes=size,
             engine_version=picture.engine_version,
-            tables=picture.tables,
-            rows=picture.rows,
+            tables=sum(path.name == _TABLE_FILE for _, path in picture.files),
         )
         done = 0
 
@@ -132,14 +131,12 @@ def _take_node(settings: Settings, aside: Path, picture: _Picture, stack: ExitSt
             f"{data_dir} holds no tables of an embedded engine: is it the right directory (--data-dir), or is "
             "ClickHouse elsewhere (--clickhouse-url)?"
         )
-    try:
-        stack.enter_context(claim_idle_directory(data_dir))
-    except DirectoryTaken:
+    if _is_in_use(data_dir, engine, stack):
         with held_engine(engine) as held:
             stack.callback(shutil.rmtree, engine / "clickhouse" / "shadow" / held.name, ignore_errors=True)
             _put_aside(settings, aside, clock)
             _copy_engine(engine / "clickhouse", aside / "engine" / "clickhouse")
-        picture.engine_version, picture.tables, picture.rows = held.version, held.tables, held.rows
+        picture.engine_version = held.version
         picture.add_tree("engine/clickhouse", engine / "clickhouse" / "shadow" / held.name)
     else:
         _put_aside(settings, aside, clock)
@@ -148,6 +145,18 @@ def _take_node(settings: Settings, aside: Path, picture: _Picture, stack: ExitSt
     picture.add_tree("", aside)
     picture.files.append(("place", data_dir / "place"))
     picture.files = [(name, path) for name, path in picture.files if path.exists()]
+
+
+def _is_in_use(data_dir: Path, engine: Path, stack: ExitStack) -> bool:
+    """Return whether processes use the directory; if not, none can begin to before `stack` ends."""
+    try:
+        stack.enter_context(claim_idle_directory(data_dir))
+        descriptor = os.open(engine / "engine.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        stack.callback(os.close, descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (DirectoryTaken, BlockingIOError):
+        return True
+    return False
 
 
 def _put_aside(settings: Settings, aside: Path, clock: Clock) -> None:
@@ -194,7 +203,7 @@ def _walk(directory: Path, without: frozenset[str] = frozenset(), *, is_without_
 
 def _is_part(path: Path) -> bool:
     """Return whether a directory is a part of a table, or one in the making."""
-    return (path.parent / "format_version.txt").exists() and path.name != _KEPT_IN_TABLE
+    return (path.parent / _TABLE_FILE).exists() and path.name != _KEPT_IN_TABLE
 
 
 @contextmanager

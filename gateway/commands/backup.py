@@ -48,10 +48,10 @@ def backup(options: Mapping[str, Any]) -> int:
         return EXIT_FAILED
     complain(f"backup: {_told(header)}")
     if not header.has_secret:
+        where = "what you set as `secret`" if settings.secret else settings.data_dir / "secret"
         complain(
             "THE SECRET IS NOT IN IT. Without it no token of this backup is valid and no variable can be read: keep "
-            f"{settings.data_dir / 'secret'}, or SLUICE_SECRET, in another safe place, or take it along with "
-            "--with-secrets"
+            f"{where} in another safe place, or take it along with --with-secrets"
         )
     if header.kind == "metadata":
         complain("the rows are in ClickHouse: back that up beside it, see docs/backup.md")

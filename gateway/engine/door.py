@@ -35,7 +35,6 @@ class HeldEngine:
     """Of the frozen parts: the directory of this name in `clickhouse/shadow`."""
     version: str
     tables: int
-    rows: int
 
 
 @contextmanager

@@ -38,7 +38,7 @@ _QUIET_SECONDS_MAX: Final = 2.0
 _TRY_SECONDS_MAX: Final = 600.0
 
 _TABLES: Final = (
-    b"SELECT database, name, ifNull(total_rows, 0) FROM system.tables WHERE engine LIKE '%MergeTree' "
+    b"SELECT database, name FROM system.tables WHERE engine LIKE '%MergeTree' "
     b"AND database NOT IN ('system', 'INFORMATION_SCHEMA', 'information_schema') ORDER BY database, name"
 )
 
@@ -50,7 +50,6 @@ class Held:
     name: str
     version: str
     tables: int
-    rows: int
 
 
 class Hold:
@@ -140,15 +139,15 @@ class Hold:
         link = self._library.connect()
         try:
             found = [line.split(b"\t") for line in link.execute(_TABLES).body.splitlines()]
-            for database, table, _ in found:
-                place = b".".join(quote_name(each) for each in (database, table))
+            for names in found:
+                place = b".".join(map(quote_name, names))
                 link.execute(b"ALTER TABLE " + place + b" FREEZE WITH NAME " + quote(name.encode()))
         except BaseException:
             shutil.rmtree(self._directory / "clickhouse" / "shadow" / name, ignore_errors=True)
             raise
         finally:
             link.close()
-        return Held(name, self._library.version, len(found), sum(int(rows) for _, _, rows in found))
+        return Held(name, self._library.version, len(found))
 
     async def _expire(self) -> None:
         with contextlib.suppress(asyncio.CancelledError):

@@ -2,7 +2,6 @@
 
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -411,16 +410,15 @@ def test_a_node_that_does_not_run_is_backed_up_with_the_rows_in_its_log(tmp_path
         gateway.post_events("late", [{"id": each, "text": "x"} for each in range(100)])
         gateway.kill()
         until(lambda: sluice("backup", "--data-dir", gateway.data_dir, tmp_path / "x.tar").returncode == 0)
-        # The same place, with nothing of before.
-        secret = secret_of(gateway)
-        shutil.move(gateway.data_dir, tmp_path / "old")
-        done = sluice("restore", "--data-dir", gateway.data_dir, tmp_path / "x.tar", secret=secret)
+        other = Gateway(tmp_path / "other", "--workers", "1")
+        done = sluice("restore", "--data-dir", other.data_dir, tmp_path / "x.tar", secret=secret_of(gateway))
         assert done.returncode == 0, done.stderr
-        gateway.start()
-
-        assert gateway.get("/ready", token="").json["pending_rows"] == 100
-        assert gateway.stop() == 0  # drains
-        gateway.start()
-        assert gateway.count("late") == 100
+        try:
+            other.start()
+            assert other.await_count("late", 100) == 100
+            until(lambda: other.get("/ready", token="").json["pending_rows"] == 0)
+            assert other.count("late") == 100
+        finally:
+            other.end()
     finally:
         gateway.end()
