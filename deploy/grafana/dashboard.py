@@ -203,7 +203,6 @@ def variable(name, label, metric, of):
         "name": name,
         "label": label,
         "datasource": SOURCE,
-        "definition": query,
         "query": {"qryType": 1, "query": query, "refId": name},
         "refresh": 2,
         "sort": 1,

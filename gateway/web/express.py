@@ -110,7 +110,9 @@ class Express:
         length = _LENGTH.search(data, 0, head_end)
         if length is None:
             return None
-        key, traceparent = _key(data[:head_end], length)
+        key, traceparent = data[: length.start(1)] + data[length.end(1) : head_end], None
+        if b"raceparent:" in key:
+            key, traceparent = _without_parent(key)
         shortcut = self._heads.get(key)
         size = int(length[1])
         if shortcut is None or not 0 < size <= BODY_BYTES_MAX:
@@ -123,7 +125,7 @@ class Express:
         length = _LENGTH.search(head)
         if length is None or int(length[1]) != content_length or len(head) > HEAD_BYTES_MAX:
             return
-        self._heads[_key(head, length)[0]] = shortcut
+        self._heads[_without_parent(head[: length.start(1)] + head[length.end(1) :])[0]] = shortcut
         if len(self._heads) > _HEADS_MAX:
             self._heads.popitem(last=False)
 
@@ -163,14 +165,8 @@ class Express:
         ).encode()
 
 
-def _key(head: bytes, length: re.Match[bytes]) -> tuple[bytes, str | None]:
-    """Return what is the same in heads that mean the same, and the `traceparent`, which differs as the length does.
-
-    Of several the first is meant, as aiohttp's `headers.get` has it.
-    """
-    key = head[: length.start(1)] + head[length.end(1) :]
-    if b"raceparent:" not in key:
-        return key, None
+def _without_parent(key: bytes) -> tuple[bytes, str | None]:
+    """Return a head without its `traceparent`, and that; of several the first, as aiohttp's `headers.get` has it."""
     parent = _TRACEPARENT.search(key)
     if parent is None:
         return key, None

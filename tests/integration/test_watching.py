@@ -12,6 +12,7 @@ from functools import partial
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from deploy.rehearse import tools
 from gateway.telemetry import metrics
 from tests.support import promql, waiting
 from tests.support.engine import engine_process
@@ -19,8 +20,6 @@ from tests.support.gateway import shared_gateway, show_gateway_log  # noqa: F401
 from tests.support.pipes import make_endpoint, rows
 
 until = partial(waiting.until, seconds_max=30)
-
-PROMTOOL = shutil.which("promtool")
 
 # Shown only while it happens, or after it did: a limit that is reached, a full buffer, a job that waits or runs.
 NOT_ALWAYS = {
@@ -100,14 +99,25 @@ def test_what_is_asked_of_clickhouse_it_knows(tmp_path):
     }
 
 
-@pytest.mark.skipif(PROMTOOL is None, reason="no promtool (Debian: apt-get install prometheus)")
+@pytest.fixture(scope="module")
+def promtool():
+    """Prometheus' own tool: installed, or of Debian's package, unpacked."""
+    found = shutil.which("promtool")
+    if found is None:
+        package = tools.find("prometheus")
+        if package is None:
+            pytest.skip("no promtool, and no Debian to have it from")
+        found = package.path.with_name("promtool")
+    return found
+
+
 @pytest.mark.parametrize(
     "command",
     [["check", "rules", "sluice.yml"], ["test", "rules", "tests/sluice.yml"], ["check", "config", "../prometheus.yml"]],
     ids=lambda command: " ".join(command[:2]),
 )
-def test_promtool_agrees(command):
-    done = subprocess.run([PROMTOOL, *command], cwd=promql.RULES.parent, capture_output=True, text=True, check=False)
+def test_promtool_agrees(promtool, command):
+    done = subprocess.run([promtool, *command], cwd=promql.RULES.parent, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
 
