@@ -127,7 +127,8 @@ class HAProxy(_Installed):
 
     def _environment(self) -> dict[str, str]:
         nodes = {f"SLUICE_NODE_{number}": f"127.0.0.1:{port}" for number, port in enumerate(self._ports, 1)}
-        return {"SLUICE_PROXY_BIND": f"127.0.0.1:{self.port}", **nodes}
+        binds = {"BIND": self.port, "WATCH_BIND": free_port()}
+        return {**{f"SLUICE_PROXY_{name}": f"127.0.0.1:{port}" for name, port in binds.items()}, **nodes}
 
 
 class Nginx(_Installed):
