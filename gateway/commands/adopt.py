@@ -237,7 +237,7 @@ async def _empty(basis: Basis, lane: Lane, rows: int, stop: asyncio.Event) -> No
 def _report(directory: Path, sum_: _Sum) -> int:
     for problem in sum_.problems:
         complain(problem)
-    say(f"{directory}: {sum_.rows} rows of {sum_.logs} logs are in ClickHouse, each once, and the logs are removed\n")
+    say(f"{directory}: {sum_.rows} rows landed, each once; logs emptied and removed: {sum_.logs}\n")
     if sum_.left:
         say(f"{sum_.left} rows are left: mend what is said above, and run this again\n")
     return EXIT_FAILED if sum_.problems else 0
