@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from gateway.buffer.layout import Layout
 from gateway.buffer.records import CODEC_ARROW, CODEC_MSGPACK, Item, Seal
-from gateway.telemetry.tracing import Trace
+from gateway.telemetry.tracing import LINKS_MAX, Trace
 
 # Rows of small items that become one Arrow batch: enough to be worth the calls, few enough to stay in the processor's
 # cache (a third faster than all at once).
@@ -82,7 +82,9 @@ class Batch:
         self.last_position = position
 
     def watch(self, commit: Commit) -> None:
-        """Let `commit` hear when this batch is done."""
+        """Let `commit` hear when this batch is done. Of those only traced, more than a span names are let go."""
+        if commit.done is None and len(self.commits) >= LINKS_MAX:
+            return
         commit.outstanding += 1
         self.commits.append(commit)
 

@@ -3,9 +3,12 @@
 import asyncio
 import gc
 
+import pyarrow as pa
 import pytest
 from opentelemetry.sdk.trace.export import SpanExportResult
 
+from gateway.buffer.batch import Batch, Commit
+from gateway.buffer.layout import Layout
 from gateway.core.clock import SystemClock
 from gateway.telemetry import metrics, otel, tracing
 from gateway.telemetry.tracing import Parent, Sampler, parse
@@ -56,6 +59,17 @@ def test_a_client_decides_for_itself():
 def test_outside_of_a_traced_request_nothing_begins():
     assert tracing.begin("query") is None
     assert tracing.headers() == {}
+
+
+def test_a_batch_that_waits_long_keeps_no_more_traces_than_its_span_names_and_everybody_who_waits():
+    batch = Batch(Layout.of("t_1", False, pa.schema([("n", pa.int64())])), 0.0, 0)
+    for _ in range(1000):
+        batch.watch(Commit(None, object()))
+    waiting = Commit(object())
+    batch.watch(waiting)
+
+    assert len(batch.commits) == tracing.LINKS_MAX + 1
+    assert batch.commits[-1] is waiting
 
 
 @pytest.fixture
