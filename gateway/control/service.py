@@ -29,6 +29,9 @@ from gateway.telemetry.oplog import harmless
 _DEDUP_WINDOW: Final = 100
 _INSERT_SETTINGS: Final = {"async_insert": 0, "insert_deduplicate": 1, "date_time_input_format": "best_effort"}
 _GONE: Final = frozenset({60, 81})  # the table, the database
+_THERE: Final = (
+    "SELECT count() FROM system.tables WHERE database = {database:String} AND has({names:Array(String)}, name)"
+)
 
 _JOBS_AT_ONCE: Final = 2000
 _JOBS_KEPT_SECONDS: Final = 48 * 3600.0
@@ -57,6 +60,20 @@ class ServiceTables:
             table = SERVICE_TABLES[table.made_of]
         if (workspace.id, table.name) in self._made:
             return
+        if not await self._is_there(workspace, table):
+            await self._make(workspace, table)
+        self._made.add((workspace.id, table.name))
+
+    async def _is_there(self, workspace: Workspace, table: ServiceTable) -> bool:
+        """Say whether it need not be made. On one server it is made to be sure; a cluster is not told for nothing."""
+        if not self.client.topology.cluster:
+            return False
+        made = [each.table for each in SERVICE_TABLES.values() if each.made_of == table.name]
+        names = [table.table, *made, *(f"{each}_view" for each in made)]
+        where = {"database": workspace.database, "names": names}
+        return int((await self.client.rows(_THERE, where))[0][0]) == len(names)
+
+    async def _make(self, workspace: Workspace, table: ServiceTable) -> None:
         at = self.client.topology
         await self.client.command(ddl.create_database(at, workspace.database))
         await self._create(workspace, table)
@@ -65,7 +82,6 @@ class ServiceTables:
                 await self._create(workspace, made)
                 view = ddl.create_view(at, workspace.database, table.table, made.table, made.view)
                 await self.client.command(view)
-        self._made.add((workspace.id, table.name))
 
     async def _create(self, workspace: Workspace, table: ServiceTable) -> None:
         at, file = self.client.topology, table.datafile()

@@ -174,6 +174,8 @@ def test_service_data_sources_tell_what_was_done(gateway):
     assert calls == [{"c": 1}]
     assert stored == [{"rows": 5}]
     assert gateway.sql(f"SELECT view_count AS c FROM tinybird.pipe_stats WHERE pipe_name = '{pipe}'") == [{"c": 1}]
+    gateway.restart()
+    assert gateway.sql("SELECT count() > 0 AS c FROM tinybird.pipe_stats") == [{"c": 1}], "found, not made again"
 
 
 def test_what_a_cluster_cannot_do_is_refused_with_a_way_to_do_it(gateway):
