@@ -17,7 +17,6 @@ from gateway.commands import EXIT_FAILED, complain
 from gateway.config import Settings, load
 from gateway.core.clock import SystemClock
 from gateway.core.errors import GatewayError, reason_of
-from gateway.core.units import format_size
 from gateway.engine.door import HoldFailed
 from gateway.supervisor import DirectoryTaken
 from gateway.wal import NeverStill
@@ -109,7 +108,7 @@ def _write(settings: Settings, path: Path, *, with_secret: bool) -> Header:
 def _told(header: Header) -> str:
     moment = f"{datetime.fromtimestamp(header.created_at, UTC):%Y-%m-%d %H:%M:%S} UTC"
     what = "metadata" if header.kind == "metadata" else f"metadata, log and {header.tables} tables of a node"
-    return f"{what}, of {moment}, Sluice {header.version}, {header.files} files, {format_size(header.bytes)}"
+    return f"{what}, of {moment}, Sluice {header.version}, {header.files} files, {header.bytes / 1e6:.1f} MB"
 
 
 def _progress() -> Callable[[int, int], object]:

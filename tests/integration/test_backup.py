@@ -320,6 +320,7 @@ def test_a_whole_backup_is_said_to_be_whole(taken):
 
     assert done.returncode == 0
     assert "the backup is whole: metadata, log and" in done.stderr
+    assert done.stderr.rstrip().endswith(" MB")
 
 
 def test_a_restore_that_was_killed_is_no_node_and_is_begun_anew(taken, tmp_path):
