@@ -5,7 +5,7 @@
 
 Reads go on, and so does everything in front of the engine: what would be inserted waits. A statement that takes long (a
 copy, a populate) is not waited for with the gate closed: it is let end, and then the gate is closed again. A hold ends
-by itself after `HOLD_SECONDS_MAX`, so that nobody who dies with one in his hand stops the inserts for longer.
+by itself after `hold_seconds_max`, so that nobody who dies with one in his hand stops the inserts for longer.
 
 Whoever can read the data directory may hold: the port and a key are in the file `hold` of it, for its owner alone.
 """
@@ -17,7 +17,6 @@ import os
 import secrets
 import shutil
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Final
 
 from gateway.core.clock import Clock
@@ -25,13 +24,11 @@ from gateway.engine.call import quote, quote_name
 from gateway.engine.door import FILE, PREFIX
 from gateway.engine.errors import ABORTED, EngineError
 from gateway.engine.library import Library
+from gateway.engine.options import EngineOptions
 from gateway.engine.runner import Runner
 from gateway.telemetry.logs import get_logger
 
 _logger = get_logger(__name__)
-
-HOLD_SECONDS_MAX: Final = 60.0
-"""How long a hold lasts if nobody releases it; less than what waits for an answer waits."""
 
 # How long the gate may be closed for statements that run already, and how long in all one tries.
 _QUIET_SECONDS_MAX: Final = 2.0
@@ -55,10 +52,11 @@ class Held:
 class Hold:
     """See the module. One per engine; belongs to the loop."""
 
-    def __init__(self, runner: Runner, library: Library, directory: Path, clock: Clock) -> None:
+    def __init__(self, runner: Runner, library: Library, options: EngineOptions, clock: Clock) -> None:
         self._runner = runner
         self._library = library
-        self._directory = directory
+        self._directory = options.data_dir
+        self._seconds_max = options.hold_seconds_max
         self._clock = clock
         self._key = secrets.token_urlsafe(24)
         self._name = ""
@@ -151,8 +149,8 @@ class Hold:
 
     async def _expire(self) -> None:
         with contextlib.suppress(asyncio.CancelledError):
-            await self._clock.sleep(HOLD_SECONDS_MAX)
-            _logger.warning("engine.hold_expired", after_seconds=HOLD_SECONDS_MAX)
+            await self._clock.sleep(self._seconds_max)
+            _logger.warning("engine.hold_expired", after_seconds=self._seconds_max)
             self._let_go()
 
     def _let_go(self) -> None:

@@ -41,6 +41,9 @@ class EngineOptions:
     send_timeout_seconds: float = 300.0
     """How long a client may leave an answer unread."""
 
+    hold_seconds_max: float = 60.0
+    """How long a hold lasts if nobody releases it; less than what waits for an answer waits. See `hold`."""
+
     lock_wait_seconds: float = 10.0
     """How long to wait for a predecessor that is just dying to let go of the data directory."""
     drain_seconds: float = 20.0

@@ -67,7 +67,7 @@ async def _serve(options: EngineOptions, ready: Callable[[int], None], clock: Cl
     await asyncio.to_thread(library.open)
     runner = Runner(library, options, clock)
     server = Server(options, clock, library.version, library.timezone, spool_dir)
-    hold = Hold(runner, library, options.data_dir, clock)
+    hold = Hold(runner, library, options, clock)
     http = await _listen(Handler(server, runner, hold), options)
     hold.open(http.addresses[0][1])
     ready(http.addresses[0][1])

@@ -122,3 +122,14 @@ def test_an_engine_that_runs_alone_is_not_taken_for_one_that_does_not(tmp_path, 
         header = orjson.loads(archive.extractfile("backup.json").read())
     assert header["engine_version"], "it was held"
     assert header["tables"] == 1
+
+
+def test_a_hold_ends_by_itself_and_who_had_it_is_told(tmp_path):
+    with engine_process(tmp_path, hold_seconds_max=0.2) as engine:
+        run(engine, "CREATE DATABASE d")
+        run(engine, "CREATE TABLE d.t (n Int64) ENGINE = MergeTree ORDER BY n")
+
+        with pytest.raises(HoldFailed, match="longer than inserts may be kept waiting"), held_engine(tmp_path):
+            run(engine, "INSERT INTO d.t VALUES (1)")  # waits until the hold has ended
+
+        assert run(engine, "SELECT count() FROM d.t").strip() == "1"
