@@ -4,6 +4,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 
 import orjson
 import pytest
@@ -43,6 +44,12 @@ def test_a_body_larger_than_one_record_of_tls_arrives(gateway):
     body = b"\n".join(orjson.dumps({"n": n, "t": "x" * 1000}) for n in range(3000))
 
     assert gateway.post_events(name, body, wait="true").counts == (200, 3000, 0)
+
+
+def test_metrics_say_when_the_certificate_expires(gateway):
+    (line,) = (each for each in gateway.get("/metrics").text.splitlines() if each.startswith("sluice_tls_expiry"))
+
+    assert 0 < float(line.split()[1]) - time.time() < 3600  # it was made for an hour
 
 
 def test_plain_http_is_not_answered_and_does_no_harm(gateway):
