@@ -8,7 +8,8 @@ to its end, and they end with it, however it ends:
     its secret      together with all others that have the same: a node with another secret is refused, since it would
                     take the tokens of the others for forged
 
-A session that breaks off is made again. If somebody else has the place by then, that is said, again and again.
+A session that breaks off is made again. If somebody else has the place by then, that is said, again and again. Behind a
+pool (PgBouncer) a session is not ours to keep: there nothing is locked, and that is said.
 """
 
 import asyncio
@@ -71,6 +72,7 @@ class Presence:
         self._place, self._secret = _key(place), _key(secret)
         self._clock = clock
         self._connection: AsyncConnection | None = None
+        self._is_pooled = False
 
     @classmethod
     async def enter(cls, url: str, place: str, secret: str, clock: Clock) -> Self | None:
@@ -103,8 +105,8 @@ class Presence:
                 return self
 
     async def run(self) -> None:
-        """Keep the locks, until cancelled; a session that breaks off is made again."""
-        while True:
+        """Keep the locks until cancelled, if there are any; a session that breaks off is made again."""
+        while not self._is_pooled:
             await self._clock.sleep(_LOOK_SECONDS)
             try:
                 if self._connection is None:
@@ -134,6 +136,11 @@ class Presence:
         except (SQLAlchemyError, OSError) as error:
             raise _unavailable() from error
         try:
+            if await self._ask(text("SELECT pg_backend_pid()")) != await _pid(self._connection):
+                _logger.warning("node.not_known_to_others", reason="the database is behind a pool of connections")
+                self._is_pooled = True
+                await self._break_off()
+                return
             await self._ask(text("SELECT pg_advisory_lock(:what, 0)"), what=_DOOR)
             if await self._ask(_OTHERS, what=_SECRET, mine=self._secret):
                 raise NotAlone(_DIFFERS)
@@ -167,8 +174,8 @@ async def is_present(url: str, place: str) -> bool:
     Raises:
         Unavailable: the database does not answer.
     """
-    # Let go again with the session.
-    return not await _once(url, text("SELECT pg_try_advisory_lock(:what, :mine)"), True, what=_PLACE, mine=_key(place))
+    query = text("SELECT pg_try_advisory_xact_lock(:what, :mine)")  # let go at once
+    return not await _once(url, query, True, what=_PLACE, mine=_key(place))
 
 
 async def check_secret(url: str, secret: str) -> None:
@@ -213,6 +220,13 @@ def _engine(url: str) -> AsyncEngine:
     return create_async_engine(
         f"{POSTGRESQL}//", async_creator=connect_for_long, poolclass=NullPool, isolation_level="AUTOCOMMIT"
     )
+
+
+async def _pid(connection: AsyncConnection) -> int:
+    """Return the process that we were told serves this connection; a pool tells of itself."""
+    raw = await connection.get_raw_connection()
+    assert raw.driver_connection is not None
+    return int(raw.driver_connection.get_server_pid())
 
 
 def _key(name: str) -> int:
