@@ -214,7 +214,7 @@ class Proof:
         api = Api(self._loopback.port("prometheus", 9090), "")
         targets = _patiently(
             lambda: api.json("GET", "/api/v1/targets")["data"]["activeTargets"],
-            lambda found: all(each["health"] != "unknown" for each in found),
+            lambda found: bool(found) and all(each["health"] != "unknown" for each in found),
         )
         down = sorted(each["discoveredLabels"]["job"] for each in targets if each["health"] != "up")
         _must(set(down) <= {"clickhouse"}, f"not reached by Prometheus: {down}")  # the engine has no exporter
