@@ -173,6 +173,18 @@ class Change(PipeChanges, VariableChanges):
         await self._update(tables.datasources, rows.row_of_datasource(new))
         return new
 
+    async def tag_datasource(self, datasource_id: str, tag: str, *, has: bool) -> None:
+        """Give a plain tag to a data source, or take it away; the others stay as they are by now.
+
+        Raises:
+            NotFound: there is no such data source.
+        """
+        old = rows.datasource_of(await self._row(tables.datasources, datasource_id, "Data Source"))
+        others = {name: value for name, value in old.tags.items() if name != tag}
+        tags = {**others, tag: old.tags.get(tag, "")} if has else others
+        if tags != old.tags:
+            await self.update_datasource(datasource_id, tags=tags)
+
     async def alter_datasource(
         self,
         datasource_id: str,

@@ -97,17 +97,16 @@ class TagControl:
     ) -> None:
         async with self._store.change() as change:
             for each in {**{each.id: each for each in having}, **wanted}.values():
+                if isinstance(each, Datasource):
+                    await change.tag_datasource(each.id, name, has=each.id in wanted)
+                    continue
                 tags = {tag: value for tag, value in each.tags.items() if tag != name}
                 if each.id in wanted:
                     tags[name] = each.tags.get(name, "")
-                if tags == each.tags:
-                    continue
-                if isinstance(each, Pipe):
+                if tags != each.tags:
                     await change.update_pipe(
                         each.id, from_version=each.version, edited_by=principal.token_name, tags=tags
                     )
-                else:
-                    await change.update_datasource(each.id, tags=tags)
         await self._pipes.refresh()
 
     async def _one(self, principal: Principal, name: str) -> dict[str, Any]:

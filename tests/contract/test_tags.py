@@ -1,5 +1,7 @@
 """Tags, playgrounds and dependencies, as command lines ask for them. Source: pipes.md §8; datasources.md §10."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 from orjson import dumps
 
 from tests.support.pipes import make_pipe
@@ -32,6 +34,16 @@ def test_tags_are_given_shown_changed_and_taken_away(gateway):
     wanted = {f"{method} /v0/tags{end}" for method, end in (("POST", ""), ("PUT", "/{name}"), ("DELETE", "/{name}"))}
     found = until(lambda: gateway.sql(log), lambda rows: {row["operation"] for row in rows} == wanted)
     assert {row["resource_type"] for row in found} == {"tag"}
+
+
+def test_tags_that_are_given_at_once_are_all_kept(gateway):
+    source, names = gateway.create_datasource("k String"), [gateway.new_name("tag") for _ in range(8)]
+    bodies = [dumps({"name": name, "resources": [{"name": source}]}) for name in names]
+    with ThreadPoolExecutor(len(names)) as pool:
+        answers = list(pool.map(lambda body: gateway.post("/v0/tags", body), bodies))
+
+    assert [answer.status for answer in answers] == [200] * len(names)
+    assert {each["name"] for each in gateway.get("/v0/tags").json["tags"]} >= set(names)
 
 
 def test_what_is_no_tag_is_refused(gateway):
