@@ -52,7 +52,7 @@ def shape(tree):
         return ("literal", tree.is_string)
     if isinstance(tree, exp.Neg):
         return shape(tree.this)
-    if isinstance(tree, exp.Column) and tree.name in ("nan", "inf"):  # the engine reads them as numbers
+    if isinstance(tree, exp.Column) and tree.name in ("nan", "inf") and not tree.this.quoted:  # numbers, to the engine
         return ("literal", False)
     if isinstance(tree, exp.Identifier):
         return "name"
@@ -104,6 +104,7 @@ def test_a_text_stays_one_literal(call, text):
 @example("a.b")
 @example("NULL")
 @example("2030-01-01")
+@example("inf")
 @example("-inf")
 @example("' OR 1=1 --")
 def test_a_number_a_date_and_a_name_are_what_they_are_or_refused(call, text):
