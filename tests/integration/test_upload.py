@@ -98,7 +98,7 @@ async def a_counter(directory: Path) -> AsyncIterator[Counter]:
         uploads.append(await receive(request, directory, LIMIT, pace))
         return json_response({"size": uploads[-1].size})
 
-    front = Front(RouteTable([Route("POST", "/", handler, Access.PUBLIC, 0)]), None, None, SystemClock())  # type: ignore[arg-type]
+    front = Front(RouteTable([Route("POST", "/", handler, Access.PUBLIC, 0, form=False)]), None, None, SystemClock())  # type: ignore[arg-type]
     server = listen_module.http_server(front, front.express)
     listening = await asyncio.get_running_loop().create_server(server, sock=listen_module.bind("127.0.0.1", 0))
     yield Counter(listening.sockets[0].getsockname()[1], directory, uploads)
