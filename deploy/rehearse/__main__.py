@@ -66,6 +66,10 @@ def _rehearse(stack: Stack, loopback: Loopback, *, with_load: bool) -> int:
         up = loopback.running
         nodes = [name for name in up if name.startswith("gateway")]
         proof = Proof(loopback, nodes, "proxy" if "proxy" in up else None)
+        if "proxy" not in up:
+            absent["a node restarted under load"] = "nothing sends requests to the other node meanwhile"
+        if "prometheus" not in up:
+            absent["metrics, as Prometheus has them"] = "nothing reads them"
         proof.run(has_prometheus="prometheus" in up)
         for service in stack.in_order("load"):
             if "load" in service.profiles:
