@@ -4,6 +4,7 @@ The whole contract on PostgreSQL: SLUICE_TEST_METADATA=postgresql make test ARGS
 """
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -106,7 +107,9 @@ def test_a_start_without_it_waits_and_serves_what_the_log_holds_when_it_is_back(
     name = known_everywhere(gateway)
     outage.stop()
     assert gateway.post_events(name, [{"a": 1}]).counts == (202, 1, 0)
+    killed = gateway.worker_pids()[0]
     gateway.kill_worker(0)
+    until(lambda: Path(f"/proc/{killed}").exists(), False)
     assert gateway.post_events(name, [{"a": 2}]).counts == (202, 1, 0)  # by the other one
 
     outage.start()
