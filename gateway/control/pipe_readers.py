@@ -12,6 +12,7 @@ from gateway.core.errors import Conflict, InvalidRequest
 
 # Of those that read a pipe, so many are looked at: to look at one takes the engine some milliseconds.
 _READERS_MAX: Final = 100
+_SECONDS_MAX: Final = 10.0  # for all of them, should the engine hang
 
 
 async def check_readers_run(probe: PipeProbe, snapshot: Snapshot, changed: Pipe) -> None:
@@ -27,6 +28,12 @@ async def check_readers_run(probe: PipeProbe, snapshot: Snapshot, changed: Pipe)
         return
     names = (await asyncio.to_thread(all_dependents, snapshot, old))[:_READERS_MAX]
     readers = [changed, *(pipe for name in names if (pipe := snapshot.pipe(changed.workspace_id, name)))]
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_SECONDS_MAX):
+            await _check(probe, snapshot, changed, readers)
+
+
+async def _check(probe: PipeProbe, snapshot: Snapshot, changed: Pipe, readers: list[Pipe]) -> None:
     for pipe in readers:
         node = pipe.node(pipe.endpoint or (pipe.copy.node if pipe.copy else ""))
         if node is None:
