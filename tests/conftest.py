@@ -1,5 +1,7 @@
 """For every test: no line of log on the terminal but what a test asks for. After all of them: no secret came out."""
 
+import os
+
 import pytest
 import structlog
 from hypothesis import settings
@@ -10,8 +12,9 @@ from tests.support.postgres import postgres, postgres_url
 
 __all__ = ["postgres", "postgres_url"]
 
-# How long an example takes is the machine's business; a test never asserts it.
-settings.register_profile("sluice", deadline=None, print_blob=True)
+# How long an example takes is the machine's business; a test never asserts it. The examples are the same each time, so that
+# a change is judged by what it changes; SLUICE_TEST_LONG=1 looks for new ones.
+settings.register_profile("sluice", deadline=None, print_blob=True, derandomize=not os.environ.get("SLUICE_TEST_LONG"))
 settings.load_profile("sluice")
 
 

