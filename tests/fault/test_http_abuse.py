@@ -33,6 +33,12 @@ GROWTH_BYTES_MAX = 200 * MIB
 PEAK_BYTES_MAX = 48 * MIB
 
 
+@pytest.fixture
+def own(gateway: Gateway) -> str:
+    """A data source in which no row of another test can land late."""
+    return gateway.create_datasource("id UInt32 `json:$.id`")
+
+
 @pytest.fixture(scope="module")
 def target(gateway: Gateway) -> str:
     """A data source; both workers have seen a body of the largest size, so that they have the size they will have."""
@@ -289,16 +295,14 @@ def test_bytes_that_are_not_http_are_400_in_json_and_the_connection_is_closed(ga
 
 
 @pytest.mark.parametrize("case", BODY_FRAMES)
-def test_a_body_framed_in_two_ways_or_none_is_refused_and_nothing_of_it_is_kept(gateway, target, case):
+def test_a_body_framed_in_two_ways_or_none_is_refused_and_nothing_of_it_is_kept(gateway, own, case):
     headers, body = BODY_FRAMES[case]
-    before = gateway.count(target)
+    before = gateway.count(own)
 
     with gateway.connect() as connection:
         try:
             # A second request behind it must not be seen as one either.
-            connection.sendall(
-                _head(gateway, target, *headers) + body + _head(gateway, target, "Content-Length: 9") + EVENT
-            )
+            connection.sendall(_head(gateway, own, *headers) + body + _head(gateway, own, "Content-Length: 9") + EVENT)
         except ConnectionError:
             pass
         refused = _answer(connection)
@@ -307,8 +311,8 @@ def test_a_body_framed_in_two_ways_or_none_is_refused_and_nothing_of_it_is_kept(
     if refused is not None:
         assert refused.status in {400, 413}
         assert refused.error
-    assert gateway.post_events(target, EVENT, wait="true").status == 200
-    assert gateway.count(target) == before + 1
+    assert gateway.post_events(own, EVENT, wait="true").status == 200
+    assert gateway.count(own) == before + 1
 
 
 def test_random_bytes_do_no_harm(gateway, target):
@@ -340,14 +344,14 @@ def test_what_is_not_http_leaves_no_traceback_and_no_content_in_the_log(gateway,
 # Lengths that are not true
 
 
-def test_a_length_too_short_leaves_garbage_that_closes_the_connection(gateway, target):
-    before = gateway.count(target)
+def test_a_length_too_short_leaves_garbage_that_closes_the_connection(gateway, own):
+    before = gateway.count(own)
 
-    refused = _exchange(gateway, _head(gateway, target, "Content-Length: 5") + EVENT)
+    refused = _exchange(gateway, _head(gateway, own, "Content-Length: 5") + EVENT)
 
     assert refused is None or refused.status == 400
-    assert gateway.post_events(target, EVENT, wait="true").status == 200
-    assert gateway.count(target) == before + 1
+    assert gateway.post_events(own, EVENT, wait="true").status == 200
+    assert gateway.count(own) == before + 1
 
 
 @pytest.mark.parametrize(
@@ -355,11 +359,11 @@ def test_a_length_too_short_leaves_garbage_that_closes_the_connection(gateway, t
     [(("Content-Length: 500",), EVENT + b"\n" + EVENT), (("Transfer-Encoding: chunked",), b"9\r\n" + EVENT + b"\r\n")],
 )
 @pytest.mark.parametrize("how", ["end", "close", "reset"])
-def test_a_client_that_goes_away_in_the_middle_of_a_body_leaves_nothing(gateway, target, headers, body, how):
-    before = gateway.count(target)
+def test_a_client_that_goes_away_in_the_middle_of_a_body_leaves_nothing(gateway, own, headers, body, how):
+    before = gateway.count(own)
     for _ in range(10):
         with gateway.connect() as connection:
-            connection.sendall(_head(gateway, target, *headers) + body)
+            connection.sendall(_head(gateway, own, *headers) + body)
             if how == "end":
                 connection.shutdown(socket.SHUT_WR)
                 refused = _answer(connection)
@@ -367,8 +371,8 @@ def test_a_client_that_goes_away_in_the_middle_of_a_body_leaves_nothing(gateway,
             elif how == "reset":
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
-    assert gateway.post_events(target, EVENT, wait="true").status == 200
-    assert gateway.count(target) == before + 1
+    assert gateway.post_events(own, EVENT, wait="true").status == 200
+    assert gateway.count(own) == before + 1
 
 
 def test_connections_that_were_left_are_given_back(gateway, target):
@@ -400,32 +404,32 @@ def test_a_length_over_the_limit_is_413_before_the_body_is_read(gateway, target,
 
 
 @pytest.mark.parametrize("framing", ["length", "chunks"])
-def test_after_a_body_over_the_limit_the_connection_is_closed_or_sane(gateway, target, framing):
-    smuggled = _head(gateway, target, "Content-Length: 9") + EVENT
+def test_after_a_body_over_the_limit_the_connection_is_closed_or_sane(gateway, own, framing):
+    smuggled = _head(gateway, own, "Content-Length: 9") + EVENT
     size = BODY_BYTES_MAX + 4 * MIB
     body = (smuggled * (size // len(smuggled) + 1))[:size]
-    before = gateway.count(target)
+    before = gateway.count(own)
     with gateway.connect() as connection:
         try:
             if framing == "length":
-                connection.sendall(_head(gateway, target, f"Content-Length: {size}") + body)
+                connection.sendall(_head(gateway, own, f"Content-Length: {size}") + body)
             else:
                 connection.sendall(
-                    _head(gateway, target, "Transfer-Encoding: chunked") + b"%x\r\n%s\r\n0\r\n\r\n" % (size, body)
+                    _head(gateway, own, "Transfer-Encoding: chunked") + b"%x\r\n%s\r\n0\r\n\r\n" % (size, body)
                 )
         except ConnectionError:
             pass
         refused = _answer(connection)
         try:
-            connection.sendall(_head(gateway, target, "Content-Length: 9", query="&wait=true") + EVENT)
+            connection.sendall(_head(gateway, own, "Content-Length: 9", query="&wait=true") + EVENT)
         except ConnectionError:
             pass
         second = _answer(connection)
 
     assert refused is None or refused.status == 413
     assert second is None or second.counts == (200, 1, 0)
-    assert gateway.post_events(target, EVENT, wait="true").status == 200
-    assert gateway.count(target) == before + 1 + (second is not None)
+    assert gateway.post_events(own, EVENT, wait="true").status == 200
+    assert gateway.count(own) == before + 1 + (second is not None)
 
 
 def test_who_may_not_send_is_told_before_the_body_is_read(gateway, target):
@@ -440,18 +444,18 @@ def test_who_may_not_send_is_told_before_the_body_is_read(gateway, target):
 # Many at once
 
 
-def test_pipelined_requests_are_answered_in_order(gateway, target):
+def test_pipelined_requests_are_answered_in_order(gateway, own):
     good, bad = (
-        _head(gateway, target, "Content-Length: 9") + EVENT,
-        _head(gateway, target, "Content-Length: 3") + b"bad",
+        _head(gateway, own, "Content-Length: 9") + EVENT,
+        _head(gateway, own, "Content-Length: 3") + b"bad",
     )
-    before = gateway.count(target)
+    before = gateway.count(own)
     with gateway.connect() as connection:
         connection.sendall((good + bad) * 50)
         statuses = [answer.status for _ in range(100) if (answer := _answer_of_stream(connection))]
 
     assert statuses == [202, 400] * 50
-    assert gateway.await_count(target, before + 50) == before + 50
+    assert gateway.await_count(own, before + 50) == before + 50
 
 
 def _answer_of_stream(connection: socket.socket) -> Answer:
