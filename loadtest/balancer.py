@@ -9,6 +9,7 @@ import contextlib
 import os
 import shutil
 import socket
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import aiohttp
@@ -85,7 +86,7 @@ http {
 """
 
 
-class _Installed:
+class _Installed(ABC):
     """A program with a configuration, in the foreground."""
 
     name = ""
@@ -110,8 +111,9 @@ class _Installed:
         if self._daemon is not None:
             await asyncio.to_thread(self._daemon.kill)
 
+    @abstractmethod
     def _command(self) -> list[str]:
-        raise NotImplementedError
+        """Return what starts it."""
 
     def _environment(self) -> dict[str, str]:
         return {}

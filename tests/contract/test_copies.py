@@ -24,18 +24,10 @@ def values(gateway, name):
     return [(int(row["n"]), row["s"]) for row in gateway.sql(f"SELECT n, s FROM {name} ORDER BY n, s")]
 
 
-def await_true(condition, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def logged(gateway, job):
     """The entry of the operations log, which a job worker writes every two seconds."""
     query = f"SELECT * FROM tinybird.datasources_ops_log WHERE job_id = '{job['id']}'"
-    await_true(lambda: gateway.sql(query))
-    (row,) = gateway.sql(query)
+    (row,) = until(lambda: gateway.sql(query))
     return row
 
 
@@ -204,7 +196,7 @@ def test_a_schedule_that_is_due_runs_once_with_its_time_in_job_timestamp(gateway
     pipe = make_copy(gateway, sql, target, schedule_cron="0 0 1 1 *")
     assert jobs_of(gateway, pipe) == []
     make_due(gateway, pipe, 1_700_000_000.0)
-    await_true(lambda: jobs_of(gateway, pipe))
+    until(lambda: jobs_of(gateway, pipe))
     (job,) = jobs_of(gateway, pipe)
     assert gateway.await_job(job["id"])["status"] == "done"
     assert job["schedule"] == {"timezone": "Etc/UTC", "cron": "0 0 1 1 *"}
@@ -239,11 +231,11 @@ def test_a_paused_schedule_waits_and_a_resumed_one_does_not_make_up_for_it(gatew
     assert gateway.post(f"/v0/pipes/{pipe}/copy/pause").json["schedule"]["status"] == "paused"
     make_due(gateway, pipe, 1_700_000_000.0)
     make_due(gateway, other, 1_700_000_000.0)
-    await_true(lambda: jobs_of(gateway, other))
+    until(lambda: jobs_of(gateway, other))
     assert jobs_of(gateway, pipe) == []
     assert gateway.post(f"/v0/pipes/{pipe}/copy/resume").json["schedule"]["status"] == "running"
     make_due(gateway, other, 1_700_000_000.0)
-    await_true(lambda: len(jobs_of(gateway, other)) == 2)
+    until(lambda: len(jobs_of(gateway, other)) == 2)
     assert jobs_of(gateway, pipe) == []
     assert run_copy(gateway, pipe)["status"] == "done"
 

@@ -8,7 +8,6 @@ import random
 import socket
 import struct
 import sys
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -18,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.gateway import BODY_BYTES_MAX, Answer, Gateway, shared_gateway, show_gateway_log  # noqa: F401  fixtures
+from tests.support.waiting import until
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -384,11 +384,8 @@ def test_connections_that_were_left_are_given_back(gateway, target):
         for _ in range(200):
             connection = stack.enter_context(gateway.connect())
             connection.sendall(_head(gateway, target, "Content-Length: 500") + EVENT)
-    deadline = time.monotonic() + 10
-    while descriptors() > before + 20 and time.monotonic() < deadline:
-        time.sleep(0.02)
 
-    assert descriptors() <= before + 20
+    until(descriptors, lambda found: found <= before + 20, seconds_max=10)
 
 
 # Bodies too large

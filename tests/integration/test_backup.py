@@ -1,22 +1,17 @@
 """Backup and restore, as an operator does them: the real commands, beside a gateway that is busy."""
 
-import os
 import resource
 import signal
 import subprocess
 import sys
 import tarfile
 import threading
-from contextlib import redirect_stderr
 from functools import partial
-from io import StringIO
 from pathlib import Path
-from typing import NamedTuple
-from unittest.mock import patch
 
 import pytest
 
-from gateway.cli import main
+from tests.support.commands import environment, sluice
 from tests.support.gateway import Gateway
 from tests.support.pipes import make_pipe
 from tests.support.waiting import until
@@ -27,21 +22,6 @@ SENDERS = 3
 # So little memory that batches have to wait in files.
 CRAMPED = ("--buffer-memory-bytes-max", "2MiB", "--batch-bytes-max", "512kB", "--body-bytes-max", "1MB")
 FILE_ROWS = 30_000
-
-
-class Ran(NamedTuple):
-    """What became of a command."""
-
-    returncode: int
-    stderr: str
-
-
-def sluice(*arguments, secret=""):
-    """Run a command to its end, in this process: a start costs more than all it does."""
-    said = StringIO()
-    with redirect_stderr(said), patch.dict(os.environ, environment(secret), clear=True):
-        code = main([str(each) for each in arguments])
-    return Ran(code, said.getvalue())
 
 
 def sluice_process(*arguments, **options):
@@ -56,11 +36,6 @@ def sluice_process(*arguments, **options):
         check=False,
         **options,
     )
-
-
-def environment(secret=""):
-    names = {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
-    return names | ({"SLUICE_SECRET": secret} if secret else {})
 
 
 def secret_of(gateway):

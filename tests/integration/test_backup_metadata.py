@@ -1,35 +1,27 @@
 """The metadata in backups: of SQLite and PostgreSQL, into either, of every layout there was."""
 
 import asyncio
-import os
 import sqlite3
-from contextlib import closing, redirect_stderr
-from io import StringIO
+from contextlib import closing
+from functools import partial
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 from sqlalchemy import select, text
 
 from gateway.catalog import CatalogStore, tables
 from gateway.catalog.layout import HEAD
-from gateway.cli import main
 from gateway.core.clock import SystemClock
 from gateway.jobs import JobStore
 from gateway.jobs.models import NewJob
+from tests.support import commands
 
 LAYOUTS = Path(__file__).parents[1] / "unit" / "catalog" / "layouts"
 EARLIER = [path.stem for path in sorted(LAYOUTS.glob("*.sql"))]
 SECRET = "s" * 40
 SERVER = ("--clickhouse-url", "http://default:x@127.0.0.1:8123/")
 
-
-def sluice(*arguments):
-    """Return the exit code, and what was said."""
-    said = StringIO()
-    names = {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
-    with redirect_stderr(said), patch.dict(os.environ, {**names, "SLUICE_SECRET": SECRET}, clear=True):
-        return main([str(each) for each in arguments]), said.getvalue()
+sluice = partial(commands.sluice, secret=SECRET)
 
 
 def file_url(path):

@@ -3,7 +3,6 @@
 The whole contract on PostgreSQL: SLUICE_TEST_METADATA=postgresql make test ARGS="tests/contract".
 """
 
-import time
 from pathlib import Path
 
 import pytest
@@ -29,8 +28,7 @@ from tests.contract.test_variables import *  # noqa: F403
 from tests.support.gateway import Gateway
 from tests.support.pipes import make_endpoint, rows
 from tests.support.slowsite import slow_site
-
-SECONDS_MAX = 30.0
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +50,6 @@ def outage(postgres):
     finally:
         if not postgres.is_running:
             postgres.start()
-
-
-def until(found, wanted):
-    """Ask until the answer is `wanted`; return how long that took."""
-    begun = time.monotonic()
-    while (last := found()) != wanted:
-        assert time.monotonic() - begun < SECONDS_MAX, last
-        time.sleep(0.02)
-    return time.monotonic() - begun
 
 
 def known_everywhere(gateway):
@@ -99,7 +88,7 @@ def test_events_and_queries_go_on_without_it_and_changes_say_what_is_wrong(gatew
 
     outage.start()
 
-    until(lambda: gateway.post("/v0/tokens", name="after", scope="ADMIN").status, 200)
+    until(lambda: gateway.post("/v0/tokens", name="after", scope="ADMIN").status == 200)
     assert gateway.post_events(name, [{"a": 3}], wait="true").counts == (200, 1, 0)
 
 
@@ -109,13 +98,13 @@ def test_a_start_without_it_waits_and_serves_what_the_log_holds_when_it_is_back(
     assert gateway.post_events(name, [{"a": 1}]).counts == (202, 1, 0)
     killed = gateway.worker_pids()[0]
     gateway.kill_worker(0)
-    until(lambda: Path(f"/proc/{killed}").exists(), False)
+    until(lambda: not Path(f"/proc/{killed}").exists())
     assert gateway.post_events(name, [{"a": 2}]).counts == (202, 1, 0)  # by the other one
 
     outage.start()
 
     assert gateway.await_count(f"{name} WHERE a > 0", 2) == 2
-    until(lambda: gateway.log.read_text().count("worker.ready"), 3)
+    until(lambda: gateway.log.read_text().count("worker.ready"), lambda found: found == 3)
 
 
 def test_a_job_that_was_under_way_is_done_after_it(gateway, outage):
@@ -129,6 +118,6 @@ def test_a_job_that_was_under_way_is_done_after_it(gateway, outage):
         assert gateway.get(f"/v0/jobs/{job}").status == 503
         outage.start()
 
-        until(lambda: gateway.get(f"/v0/jobs/{job}").status, 200)
+        until(lambda: gateway.get(f"/v0/jobs/{job}").status == 200)
         assert gateway.await_job(job)["status"] == "done"
     assert gateway.count(name) == 20_000

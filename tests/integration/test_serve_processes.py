@@ -5,13 +5,14 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 SECONDS_MAX = 60  # a machine may be busy; a test that needs it has failed
@@ -54,13 +55,6 @@ def get(url):
         return 0, ""
 
 
-def until(condition):
-    deadline = time.monotonic() + SECONDS_MAX
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def children(process):
     """Return the children of `process`, by the name that `ps` shows."""
     pids = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
@@ -72,7 +66,8 @@ def test_what_dies_comes_back_and_a_stop_is_clean(tmp_path):
     short = {"SLUICE_ADMIN_TOKEN": "hunter2"}
     with sluice(tmp_path, "serve", "--workers", "2", until=r"answers at (http://\S+)", **short) as (process, match):
         url = match[1]
-        until(lambda: "jobs-0" in children(process))  # nobody waits for it before the gateway says that it answers
+        # Nobody waits for it before the gateway says that it answers.
+        until(lambda: "jobs-0" in children(process), seconds_max=SECONDS_MAX)
         before = children(process)
         assert set(before) == {"engine", "worker-0", "worker-1", "jobs-0"}
         assert get(f"{url}/health")[0] == 200
@@ -81,7 +76,7 @@ def test_what_dies_comes_back_and_a_stop_is_clean(tmp_path):
         os.kill(before["worker-0"], signal.SIGKILL)
         os.kill(before["jobs-0"], signal.SIGKILL)
 
-        until(lambda: len(children(process).items() - before.items()) == 3)
+        until(lambda: len(children(process).items() - before.items()) == 3, seconds_max=SECONDS_MAX)
         assert get(f"{url}/health")[0] == 200
         after = children(process)
         assert {name for name in after if after[name] != before[name]} == {"engine", "worker-0", "jobs-0"}

@@ -40,7 +40,6 @@ def stage(name):
 
 def test_the_linter_finds_nothing():
     linter = Path(sys.executable).with_name("hadolint")
-    assert linter.exists() or pytest.skip("hadolint has no binary for this machine")
     judged = subprocess.run([linter, "--format", "json", PATH], capture_output=True, text=True, check=False)
 
     assert orjson.loads(judged.stdout or "[]") == []

@@ -35,6 +35,7 @@ from gateway.auth.token import mint
 from gateway.catalog import CatalogStore, Token
 from gateway.catalog.store import FIRST_WORKSPACE
 from gateway.core.clock import SystemClock
+from tests.support.waiting import until
 
 WORKERS = 2
 BODY_BYTES_MAX = 10_000_000  # the default
@@ -284,11 +285,7 @@ class Gateway:
     def await_job(self, job_id: str, *statuses: str) -> dict[str, Any]:
         """Wait until a job has one of `statuses`, or has ended if none is given; return it."""
         wanted = statuses or ("done", "error", "cancelled")
-        deadline = time.monotonic() + _JOB_SECONDS_MAX
-        while (found := self.job(job_id))["status"] not in wanted:
-            assert time.monotonic() < deadline, found
-            time.sleep(0.02)
-        return found
+        return until(lambda: self.job(job_id), lambda job: job["status"] in wanted, seconds_max=_JOB_SECONDS_MAX)
 
     # Things to test with
 

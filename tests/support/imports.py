@@ -1,12 +1,12 @@
 """Imports over HTTP, as clients do them."""
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.support.gateway import Answer, Gateway, with_query
+from tests.support.waiting import until
 
 SECONDS_MAX = 60.0
 SCHEMA = "id UInt32 `json:$.id`, name String `json:$.name`"
@@ -16,13 +16,11 @@ Form = list[tuple[str, str, bytes]]
 
 def ended(gateway: Gateway, job_id: str) -> dict[str, Any]:
     """Ask for a job until it has ended; return it."""
-    deadline = time.monotonic() + SECONDS_MAX
-    while True:
-        job = gateway.get(f"/v0/jobs/{job_id}", debug="blocks,block_log").json
-        if job["status"] in {"done", "error", "cancelled"}:
-            return job
-        assert time.monotonic() < deadline, job
-        time.sleep(0.05)
+    return until(
+        lambda: gateway.get(f"/v0/jobs/{job_id}", debug="blocks,block_log").json,
+        lambda job: job["status"] in {"done", "error", "cancelled"},
+        seconds_max=SECONDS_MAX,
+    )
 
 
 def send(

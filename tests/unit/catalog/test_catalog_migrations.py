@@ -180,9 +180,8 @@ async def test_there_is_no_way_down_to_what_is_not_earlier(url, wrong):
     await database.aclose()
 
 
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)  # a file does not tell who uses it; see below
 async def test_nobody_goes_back_under_a_gateway_that_runs(url, store):
-    if url.startswith("sqlite"):
-        pytest.skip("a file does not tell who uses it; the command asks for the data directory instead, see below")
     database = Database(url, SystemClock())
 
     with pytest.raises(Conflict, match="stop every node"):
@@ -306,9 +305,8 @@ class TestCommand:
         code, said = sluice("downgrade", "0002", "0002")
         assert (code, "lacks 0003" in said) == (0, True)
 
+    @pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # a server tells who is connected; see above
     def test_down_is_refused_while_a_gateway_has_the_data_directory(self, sluice, url, tmp_path):
-        if not url.startswith("sqlite"):
-            pytest.skip("a server tells who is connected, see above")
         sluice("upgrade")
         held = asyncio.run(claim_directory(tmp_path, SystemClock(), 0))
 
