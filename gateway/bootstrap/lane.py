@@ -81,7 +81,7 @@ def open_lane(basis: Basis, into: Inserter, directory: Path, tracing: Tracer | N
             lambda which: label(catalog, which),
             needs_json_rows,
             json_rows,
-            lambda table: _view(catalog, table),
+            lambda table: view_label(catalog, table),
             tracing,
         ),
         clock,
@@ -97,11 +97,18 @@ def label(catalog: Catalog, datasource_id: str) -> str:
     return f"{workspace.name}.{found.name}" if found and workspace else datasource_id
 
 
-def _view(catalog: Catalog, table: str) -> str:
+async def view_label(catalog: Catalog, table: str) -> str:
     """Return what sentences call the materialized view in `table`: by its node, if it is one's."""
     node_id = table.partition("__")[0]
+    if (name := _node(catalog, node_id)) is None:
+        await catalog.refresh_if_told(ask=True)  # another process may have linked it a moment ago
+        name = _node(catalog, node_id)
+    return table if name is None else name
+
+
+def _node(catalog: Catalog, node_id: str) -> str | None:
     found = ((pipe, pipe.node(node_id)) for pipe in catalog.snapshot.pipes.values())
-    return next((f"node '{node.name}' of '{pipe.name}'" for pipe, node in found if node is not None), table)
+    return next((f"node '{node.name}' of '{pipe.name}'" for pipe, node in found if node is not None), None)
 
 
 def _locate(catalog: Catalog, datasource_id: str, quarantine: bool) -> tuple[str, str] | None:

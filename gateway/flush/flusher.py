@@ -6,7 +6,7 @@ done. While ClickHouse is out, one batch at a time knocks, and the others wait f
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Protocol
@@ -66,7 +66,7 @@ class FlushOptions:
     label: Callable[[str], str] = str  # data source id → its name in metrics
     needs_json: Callable[[pa.Schema], bool] = lambda _: False  # must rows of this schema go as JSONEachRow?
     json_rows: Callable[[pa.Table], bytes] = lambda _: b""  # those rows, as the body of an insert
-    view: Callable[[str], str] = str  # table of a materialized view → its name in sentences
+    view: Callable[[str], Awaitable[str]] | None = None  # table of a materialized view → its name in sentences
     tracer: Tracer | None = None
 
 
@@ -177,8 +177,10 @@ class Flusher:
 
     async def _fail(self, batch: Batch, error: ServerError) -> None:
         kind = classify(error.code, str(error))
-        if reason := view_failure(str(error), self._options.view):
-            self._buffer.tell(batch, reason)
+        table, reason = view_failure(str(error))
+        if reason:
+            view = await self._options.view(table) if self._options.view else table
+            self._buffer.tell(batch, f"{view}: {reason}" if view else reason)
         metrics.flush_failed(kind.value)
         if kind is Kind.DATA:
             self._outages = 0

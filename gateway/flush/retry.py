@@ -13,7 +13,6 @@ Codes: ClickHouse, src/Common/ErrorCodes.cpp.
 """
 
 import re
-from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
@@ -117,17 +116,16 @@ def classify(code: int | None, message: str = "") -> Kind:
     return Kind.DATA if code in _DATA and not message.startswith(PARTLY) else Kind.HOLD
 
 
-def view_failure(message: str, name: Callable[[str], str] = str) -> str:
-    """Return which view failed and why, without names that only we know; "" if the message is about something else.
+def view_failure(message: str) -> tuple[str, str]:
+    """Return the table of the view that failed and why, without names that only we know; ("", "") if none did.
 
-    `name` gives what to call the view in this table.
+    The table is "" if the message does not name it.
     """
     if _VIEW not in message:
-        return ""
+        return "", ""
     reason, _, rest = _OURS.sub("", message).partition(_VIEW)
     found = _TABLE.match(rest)
-    which = f"{name(found[1])}: " if found else ""
-    return f"{which}{reason.rstrip(' :')}"[:_REASON_CHARS_MAX]
+    return found[1] if found else "", reason.rstrip(" :")[:_REASON_CHARS_MAX]
 
 
 _FIRST_SECONDS: Final = {Kind.OUTAGE: 0.1, Kind.BUSY: 0.2, Kind.HOLD: 1.0}

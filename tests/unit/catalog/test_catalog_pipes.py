@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.bootstrap.lane import view_label
 from gateway.catalog import Catalog, Copy, Definition, NameTaken, Node
 from gateway.core.clock import SystemClock
 from gateway.core.errors import Conflict, NotFound
@@ -44,6 +45,16 @@ async def test_a_change_of_a_pipe_reaches_a_catalog_that_knew_it(store, workspac
         await change.drop_pipe(pipe.id)
     await catalog.refresh()
     assert catalog.snapshot.pipe(workspace_id, "top") is None
+
+
+async def test_a_view_is_called_by_its_node_although_another_process_linked_it_a_moment_ago(store, workspace_id):
+    catalog = Catalog(store, SystemClock())  # nothing polls
+    await catalog.start()
+    async with store.change() as change:
+        await change.create_pipe(workspace_id, "top", NODES, edited_by="me")
+
+    assert await view_label(catalog, f"{NODES[1].id}__view") == "node 'last' of 'top'"
+    assert await view_label(catalog, "v_by_hand") == "v_by_hand"
 
 
 async def test_who_decided_on_an_earlier_version_of_a_pipe_is_told(store, pipe):
