@@ -94,7 +94,7 @@ def test_two_do_not_hold_at_once_and_one_who_fails_lets_go(engine):
 def test_without_the_key_there_is_no_such_path(engine):
     engine, directory = engine
     assert oct((directory / FILE).stat().st_mode)[-3:] == "600"
-    connection = http.client.HTTPConnection(engine.host, engine.port, timeout=10)
+    connection = http.client.HTTPConnection(engine.host, engine.port, timeout=30)
     connection.request("POST", "/sluice/hold", headers={"X-Sluice-Key": "guessed"})
 
     assert connection.getresponse().status == 404

@@ -236,7 +236,7 @@ async def test_parallel_inserts_and_queries_all_count(http):
 
 async def until_idle(http: aiohttp.ClientSession) -> None:
     query = "SELECT count() FROM system.processes WHERE Settings['log_comment'] = 'cut'"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (await ask(http, query))[1] != b"0\n":
             await SystemClock().sleep(0.01)
 

@@ -294,11 +294,10 @@ async def test_a_query_that_takes_too_long_ends_with_159(http):
 
 
 async def test_a_slow_query_holds_nobody_up(http):
-    slow = asyncio.ensure_future(ask(http, "SELECT sleep(1)"))
-    async with asyncio.timeout(0.9):
-        async with http.get("/ping") as answer:
-            assert answer.status == 200
-        await asyncio.gather(*[ask(http, f"SELECT {n}") for n in range(20)])
+    slow = asyncio.ensure_future(ask(http, "SELECT sleep(3)"))
+    async with http.get("/ping") as answer:
+        assert answer.status == 200
+    await asyncio.gather(*[ask(http, f"SELECT {n}") for n in range(20)])
     assert not slow.done()
     assert (await slow)[1] == b"0\n"
 
@@ -423,7 +422,7 @@ async def test_garbage_hurts_nobody_else(http, engine, garbage):
     reader, writer = await asyncio.open_connection(engine.host, engine.port)
     writer.write(garbage)
     writer.write_eof()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         answer = await reader.read()
     writer.close()
 
@@ -437,7 +436,7 @@ async def is_running(http: aiohttp.ClientSession, query_id: str) -> bool:
 
 
 async def until_running(http: aiohttp.ClientSession, query_id: str, *, running: bool) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while await is_running(http, query_id) is not running:
             await SystemClock().sleep(0.01)
 

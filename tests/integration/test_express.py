@@ -112,7 +112,7 @@ class Client:
 
     async def answer(self) -> tuple[bytes, dict[bytes, bytes], bytes]:
         """Return status line, headers and body of the next answer."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             head = await self.reader.readuntil(b"\r\n\r\n")
             status, *lines = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
             headers = {name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}
@@ -253,7 +253,7 @@ async def test_a_client_that_goes_away_leaves_its_request_counted(server):
         await server.taken.wait()
         client.writer.transport.abort()
     gate.set_result(None)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not server.answered:
             await asyncio.wait_for(asyncio.shield(gate), 1)
 
@@ -262,7 +262,7 @@ async def test_a_body_that_stops_is_left_to_the_ordinary_way():
     async with serving(Server(), listen_module.Waits(body=0.05)) as server, Client(server) as client:
         await client.post(b"one")
         client.writer.write(HEAD % 6 + b"ab")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while server.ordinary < 2:  # aiohttp has it now, and waits for the rest
                 client.writer.write(b"")
                 await asyncio.wait({asyncio.create_task(client.writer.drain())})
@@ -303,7 +303,7 @@ async def test_who_was_let_in_at_the_last_moment_is_answered_before_the_server_s
         await first  # the third connection never says anything, which is not waited for without end
         listening.http.pre_shutdown()
         await listening.__aexit__()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert await client.reader.read() == await silent.reader.read() == b""
 
 
@@ -315,7 +315,7 @@ async def test_a_server_that_leaves_ends_each_connection_with_its_answer(server)
         client.writer.write(HEAD % 5 + b"three")
         status, headers, body = await client.answer()
         assert (status, headers[b"connection"], body) == (b"HTTP/1.1 202 Accepted", b"close", digest(b"three"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert await client.reader.read() == b""
 
 

@@ -94,13 +94,13 @@ async def running(reader):
 async def test_to_stop_waiting_is_to_end_the_query(reader):
     """Its time would be 60 seconds; it is gone from the engine's list as soon as nobody waits for it."""
     waiting = asyncio.create_task(text_of(reader, SLOW, max_execution_time=60))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while not await running(reader):
             pass
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while await running(reader):
             pass
 

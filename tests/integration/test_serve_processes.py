@@ -46,7 +46,7 @@ def sluice(tmp_path, *arguments, until, **environment):
 def get(url):
     """Return the status and body of `url`; (0, "") while nobody answers."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=30) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:

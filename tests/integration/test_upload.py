@@ -75,7 +75,7 @@ class Counter:
         for piece in pieces:
             writer.write(piece)
             await writer.drain()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             answer = await reader.read()
         writer.close()
         top, _, body = answer.partition(b"\r\n\r\n")
@@ -356,7 +356,7 @@ async def test_a_client_that_waits_for_the_go_ahead_gets_it(counter):
         body = multipart((named("csv", "f"), CSV)) if "boundary" in kind else CSV
         head = f"POST /?format=csv HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}"
         writer.write(head.encode() + b"\r\n\r\n")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
             writer.write(body)
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
@@ -521,7 +521,7 @@ async def test_a_client_that_goes_away_leaves_nothing(counter, kind):
 
 
 async def _until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while not holds():  # noqa: ASYNC110  what happens in a directory
             await asyncio.sleep(0.01)
 

@@ -28,7 +28,7 @@ async def filled(buffer) -> int:
 
 
 async def until(condition) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():
             await CLOCK.sleep(0.005)
 
@@ -106,7 +106,7 @@ async def test_a_commit_is_heard_when_the_rows_are_in_clickhouse_and_not_before(
         assert not commit.done.done()
 
         clickhouse.is_down = False
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await commit.done
 
     assert len(clickhouse.tables["t_a", False]) == 100

@@ -69,7 +69,7 @@ async def test_rows_that_cannot_land_do_not_keep_the_log_of_all_others(tmp_path)
         clickhouse.unknown.add("t_lost")
         await buffer.append([rows("t_lost", [1])])
         for start in range(0, 10_000, 100):  # several times the budget
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while True:
                     try:
                         await buffer.append([rows("t_a", list(range(start, start + 100)))])

@@ -403,6 +403,6 @@ async def test_callers_that_are_cancelled_leave_no_lock_behind(store, other_stor
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-        async with asyncio.timeout(5), other_store.change() as change:
+        async with asyncio.timeout(30), other_store.change() as change:
             await change.create_token(workspace_id, f"app {turns}", ("TOKENS",))
     assert store._database._engine.pool.checkedout() == 0
