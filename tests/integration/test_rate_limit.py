@@ -9,6 +9,7 @@ import pytest
 from gateway.cli import main
 from tests.support.gateway import Gateway
 from tests.support.jwts import claims, sign
+from tests.support.waiting import until
 
 LIMITS = "datasource.requests=4, datasource.rows=1000, datasource.bytes=100kB, endpoint.requests=8"
 ROW = b'{"id": 1}'
@@ -100,14 +101,19 @@ def test_connections_to_all_workers_together_get_what_the_limit_says(limited, na
     assert await_let_in(lambda: limited.post_events(name, ROW)).status == 202
 
 
-def test_one_connection_gets_all_of_the_limit_on_its_shortcut_too(limited, name):
-    with KeepAlive(limited, name) as client:
-        answers = [client.post() for _ in range(12)]
-    accepted = [headers for status, headers, _ in answers if status == 202]
+def test_one_connection_gets_all_of_the_limit_on_its_shortcut_too(limited):
+    def twelve():
+        with KeepAlive(limited, limited.create_datasource("id UInt32 `json:$.id`")) as client:
+            return [client.post() for _ in range(12)]
+
+    def remaining(answers):
+        return [headers["x-ratelimit-remaining"] for _, headers, _ in answers]
+
+    # Four a second come back: on a machine that is busy with other things, perhaps before the fourth was sent.
+    answers = until(twelve, lambda answers: remaining(answers)[:5] == ["3", "2", "1", "0", "0"])
     refused = [(headers, text) for status, headers, text in answers if status == 429]
 
-    assert len(accepted) >= 4
-    assert [headers["x-ratelimit-remaining"] for headers in accepted[:4]] == ["3", "2", "1", "0"]
+    assert refused
     for headers, text in refused:  # the first went the ordinary way, perhaps; the others did not
         assert text == '{"error":"Too many requests: retry after 1 seconds"}'
         assert headers.keys() == refused[0][0].keys()
@@ -133,19 +139,21 @@ def test_a_body_that_is_refused_for_itself_is_told_so_and_not_to_come_later(limi
 @pytest.mark.parametrize(
     "body, which",
     [
-        (b'{"id": 1}\n' * 3000, "rows of this Data Source"),
-        (b'{"id": 1, "x": "%s"}' % (b"x" * 300_000), "bytes of this"),
+        (b'{"id": 1}\n' * 10_000, "rows of this Data Source"),
+        (b'{"id": 1, "x": "%s"}' % (b"x" * 1_000_000), "bytes of this"),
     ],
     ids=["rows", "bytes"],
 )
 def test_rows_and_bytes_are_paid_for_by_those_who_come_next(limited, name, body, which):
+    began = time.monotonic()
     assert limited.post_events(name, body).status == 202
     refused = limited.post_events(name, ROW)
+    ended = time.monotonic()
 
     assert refused.status == 429
     assert which in refused.error
     check_refusal(refused.headers, refused.error)
-    assert 2 <= int(refused.headers["Retry-After"]) <= 3
+    assert 9 - (ended - began) <= int(refused.headers["Retry-After"]) <= 10
 
 
 def test_files_count_for_their_data_source(limited, name):
@@ -159,12 +167,11 @@ def test_files_count_for_their_data_source(limited, name):
 
 def test_queries_count_and_so_do_not_those_of_the_control_plane(limited):
     first = await_let_in(lambda: limited.get("/v0/sql", q="SELECT 1"))
-    answers = [limited.get("/v0/sql", q="SELECT 1") for _ in range(40)]
-    refused = [answer for answer in answers if answer.status == 429]
+    refused = until(lambda: limited.get("/v0/sql", q="SELECT 1"), lambda answer: answer.status != 200)
 
-    assert {answer.status for answer in answers} <= {200, 429}
     assert (first.status, first.headers["X-RateLimit-Limit"]) == (200, "8")
-    check_refusal(refused[0].headers, refused[0].error)
+    assert refused.status == 429
+    check_refusal(refused.headers, refused.error)
     assert "X-RateLimit-Limit" not in limited.get("/v0/datasources").headers
 
 
@@ -243,8 +250,7 @@ def test_who_was_refused_and_of_what_is_counted(limited):
 
 
 def test_a_client_that_is_refused_before_its_body_is_there_hears_of_it(limited, name):
-    while limited.post_events(name, ROW).status != 429:
-        pass
+    assert limited.post_events(name, b'{"id": 1, "x": "%s"}' % (b"x" * 1_000_000)).status == 202  # of ten seconds
     with limited.connect() as connection:
         head = f"POST /v0/events?name={name} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {limited.token}\r\n"
         connection.sendall(head.encode() + b"Content-Length: 9000000\r\n\r\n" + b" " * 1000)
