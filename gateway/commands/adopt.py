@@ -18,7 +18,7 @@ from gateway.bootstrap.lane import Lane, inserter, label, open_lane
 from gateway.buffer.recovery import UnknownLayout
 from gateway.catalog.presence import is_present
 from gateway.clickhouse.errors import ServerError
-from gateway.clickhouse.topology import LOCAL_SUFFIX
+from gateway.clickhouse.made import MadeOtherwise, check_made
 from gateway.commands import EXIT_FAILED, complain, say
 from gateway.commands.log import logs_in
 from gateway.config import ConfigurationError, Settings, WorkerIdentity, clickhouse_address, load, place_of
@@ -35,9 +35,6 @@ _SHOW_SECONDS: Final = 1.0
 # Nothing landed for so long: what is left cannot, for now.
 _STALLED_SECONDS: Final = 60.0
 _OPS_SECONDS: Final = 5.0
-_CLUSTERED: Final = (
-    "SELECT name FROM system.tables WHERE startsWith(database, 'ws_') AND endsWith(name, {suffix:String}) LIMIT 1"
-)
 _UNREADABLE: Final = (LogLocked, UnknownFormat, UnknownLayout)
 
 
@@ -198,15 +195,15 @@ async def _check_ours(basis: Basis, lane: Lane) -> None:
 
 
 async def _check_layout(basis: Basis, lane: Lane) -> None:
-    """Raise if the tables are those of a cluster and we do not know it: a batch in doubt would find another shard."""
-    if basis.client.topology.cluster or not lane.buffer.pending_rows:
+    """Raise unless the tables are as we were told: a batch in doubt would find another shard."""
+    if not lane.buffer.pending_rows:
         return
     try:
-        found = await basis.client.rows(_CLUSTERED, {"suffix": LOCAL_SUFFIX})
+        await check_made(basis.client, [each.database for each in basis.catalog.snapshot.workspaces.values()])
     except ServerError as error:
         raise _Refused(f"ClickHouse does not say how its tables lie: {error}") from error
-    if found:
-        raise _Refused("the tables are those of a cluster: say --clickhouse-cluster as the other nodes have it")
+    except MadeOtherwise as error:
+        raise _Refused(str(error)) from error
 
 
 async def _empty(basis: Basis, lane: Lane, rows: int, stop: asyncio.Event) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from dataclasses import replace
 from urllib.request import Request, urlopen
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ from gateway.buffer.batch import stream
 from gateway.clickhouse import ddl
 from gateway.clickhouse.client import Client, ClientOptions
 from gateway.clickhouse.inserter import SETTINGS
+from gateway.clickhouse.made import MadeOtherwise, check_made
 from gateway.clickhouse.topology import BY_BATCH, Topology, sharding_of
 from gateway.schema.columns import parse_schema
 from gateway.schema.datafile import Datafile
@@ -217,6 +219,58 @@ def test_a_batch_that_is_sent_again_adds_nothing_to_its_table_nor_to_a_view(clus
         return sums
 
     assert asyncio.run(scene()) == [[(6,)], [(6,)]]
+
+
+def test_a_gateway_that_is_not_told_of_the_cluster_does_not_start_on_its_tables(gateway, cluster):
+    made(gateway, 1)
+    gateway.stop()
+    url = f"http://{cluster.user}:{cluster.password}@127.0.0.1:{cluster.port}/"
+    forgetful = Gateway(gateway.data_dir.parent, "--workers", "1", "--clickhouse-url", url)
+
+    with pytest.raises(RuntimeError, match="were made on the ClickHouse cluster 'one': set clickhouse_cluster"):
+        forgetful.start()
+
+    gateway.start()
+    assert gateway.sql("SELECT 1 AS one") == [{"one": 1}]
+
+
+@pytest.mark.parametrize(
+    ("cluster_of_tables", "cluster_wanted", "sentence"),
+    [
+        ("", "one", "were made on one ClickHouse server, and do not become those of the cluster 'one'"),
+        ("one", "", "were made on the ClickHouse cluster 'one': set clickhouse_cluster"),
+        ("one", "two", "were made on the ClickHouse cluster 'one', and clickhouse_cluster says 'two'"),
+        ("one", "one", ""),
+        ("", "", ""),
+    ],
+)
+def test_tables_of_another_topology_are_told_from_ones_own(cluster, cluster_of_tables, cluster_wanted, sentence):
+    database = f"ws_made_{cluster_of_tables}_{cluster_wanted}"
+
+    async def scene():
+        schema = parse_schema("k String")
+        wanted = Datafile(schema, parse_engine({"engine": "MergeTree", "engine_sorting_key": "k"}, schema))
+        options = ClientOptions(cluster.url, cluster.user, cluster.password, topology=Topology(cluster_of_tables))
+        maker, asker = Client(options), Client(replace(options, topology=Topology(cluster_wanted)))
+        await maker.command(ddl.create_database(maker.topology, database))
+        for table in ("t_1", "t_2"):
+            await maker.commands(ddl.create_table(maker.topology, database, table, wanted, 100, BY_BATCH))
+        query = f"SELECT k FROM {database}.{maker.topology.local('t_1')}"
+        await maker.command(ddl.create_user_view(maker.topology, database, "t_3__view", "t_2", query))
+        try:
+            await check_made(asker, ["ws_of_others"])
+            await check_made(asker, [database])
+        except MadeOtherwise as error:
+            return str(error)
+        finally:
+            await maker.command(ddl.drop_database(maker.topology, database))
+            await maker.aclose()
+            await asker.aclose()
+        return ""
+
+    found = asyncio.run(scene())
+
+    assert found.startswith("the data sources " + sentence) if sentence else not found
 
 
 def test_a_workspace_goes_with_its_database(gateway, cluster):

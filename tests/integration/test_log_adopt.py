@@ -99,15 +99,15 @@ def test_the_way_to_clickhouse_has_to_be_said(adopt, lost):
 
 def test_the_log_of_a_cluster_is_not_landed_as_on_one_server(adopt, lost, tmp_path, capsys):
     async def prepare(url):
-        client = Client(ClientOptions(url))
-        await client.command("CREATE DATABASE ws_0123456789ab")
-        await client.command("CREATE TABLE ws_0123456789ab.t_1_local (id Int64) ENGINE = MergeTree ORDER BY id")
-        await client.aclose()
         store = await CatalogStore.open(f"sqlite+aiosqlite:///{tmp_path / 'metadata.db'}", SystemClock())
         async with store.change() as change:
             workspace = await change.create_workspace("ours")
             await change.create_datasource(workspace.id, Definition("events", "id Int64"), DATASOURCE)
         await store.aclose()
+        client = Client(ClientOptions(url))
+        await client.command(f"CREATE DATABASE {workspace.database}")
+        await client.command(f"CREATE TABLE {workspace.database}.t_1_local (id Int64) ENGINE = MergeTree ORDER BY id")
+        await client.aclose()
 
     segments = {path: path.read_bytes() for path in lost.rglob("*.log")}
     with engine_process(tmp_path / "engine") as engine:
@@ -116,6 +116,6 @@ def test_the_log_of_a_cluster_is_not_landed_as_on_one_server(adopt, lost, tmp_pa
 
         code, said = adopt("--clickhouse-url", url, str(lost))
 
-    assert code == 1
-    assert "the tables are those of a cluster: say --clickhouse-cluster as the other nodes have it" in said
+    assert code == 2
+    assert "were made on the ClickHouse cluster: set clickhouse_cluster, as all other nodes have it" in said
     assert {path: path.read_bytes() for path in lost.rglob("*.log")} == segments
