@@ -21,6 +21,7 @@ from gateway.control.names import Moment, Names, Secrets
 from gateway.control.sources import SourceControl
 from gateway.core.errors import Conflict, InvalidRequest, NotFound
 from gateway.query.fence import FencedQuery, fence
+from gateway.query.secrecy import check_keeps_secrets
 from gateway.query.service import QueryLimits, QueryService, Wanted
 from gateway.schema.columns import Schema
 from gateway.schema.widening import cast_of, keeps
@@ -106,6 +107,7 @@ class CopyChecks:
         names = Names(Moment(snapshot, workspace, now, secrets), who, params, pipe)
         inlined = names.node(pipe, node)
         fenced = await asyncio.to_thread(fence, inlined.sql, inlined.resolve, inlined.bound)
+        check_keeps_secrets(fenced.tells)
         fenced = replace(fenced, format=None, hides=True)
         await self._sources.prepare(workspace, sorted(names.used.services))
         columns = await self._columns(fenced, query_id)

@@ -110,8 +110,12 @@ class Names:
             return self._table(datasource, datasource.quarantine_table)
         return None
 
-    def rendered(self, sql: str, params: Params | None = None) -> Rendered:
-        """Return `sql`, a template perhaps, with the parameters of the request.
+    def asked(self, sql: str) -> Rendered:
+        """Return `sql`, which whoever asks wrote, as `rendered` does: secrets are there for administrators alone."""
+        return self.rendered(sql, secrets=self._moment.secrets if self._principal.is_admin else {})
+
+    def rendered(self, sql: str, params: Params | None = None, secrets: Mapping[str, str] | None = None) -> Rendered:
+        """Return `sql`, a template perhaps, with the parameters of the request, and `secrets`, by default all.
 
         Raises:
             GatewayError: see `Template.render`.
@@ -122,7 +126,8 @@ class Names:
         if _TIMESTAMP in sql:
             self.used.is_lasting = False
         moment = self._moment
-        found = template.render(self._params if params is None else params, secrets=moment.secrets, now=moment.now)
+        known = moment.secrets if secrets is None else secrets
+        found = template.render(self._params if params is None else params, secrets=known, now=moment.now)
         self.used.hints.append(found.hints)
         return found
 

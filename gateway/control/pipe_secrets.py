@@ -1,24 +1,19 @@
 """Pipe secrets: whether what an endpoint answers, or a copy writes, would say a secret.
 
-A secret may be compared: behind WHERE, PREWHERE, HAVING and ON, or with `=` and `!=` anywhere. Elsewhere, or under an
-alias, it may reach the answer, and the node is refused; so is one that reads such a node, and a change of what is read
-by an endpoint or a copy that is there already. Source: templates.md §7.
+A secret may be compared (`query.secrecy`). Elsewhere it may reach the answer, and the node is refused; so is one that
+reads such a node, and a change of what is read by an endpoint or a copy that is there already. Source: templates.md §7.
 """
 
 from collections.abc import Iterator
-from typing import Final
-
-from sqlglot import exp
 
 from gateway.catalog import Node, Pipe, Snapshot
 from gateway.control import pipe_graph
 from gateway.control.pipe_sql import names_known, texts
 from gateway.core.errors import GatewayError, InvalidRequest
-from gateway.query.nodes import Joined, QueryParameter
+from gateway.query.nodes import QueryParameter
 from gateway.query.parse import parse
+from gateway.query.secrecy import keeps_secret
 from gateway.templates import compile_template
-
-_COMPARED: Final = (exp.Where, exp.PreWhere, exp.Having, exp.EQ, exp.NEQ)
 
 
 def check_keeps_secrets(snapshot: Snapshot, pipe: Pipe, node: Node) -> None:
@@ -87,18 +82,8 @@ def _exposed(sql: str) -> str:
             return ""
         for text in texts(template):
             for node in parse(text)[0].find_all(QueryParameter):
-                if node.name in template.secrets and not _is_compared(node):
+                if node.name in template.secrets and not keeps_secret(node):
                     return str(node.name)
     except GatewayError:
         return ""  # it cannot be run either
     return ""
-
-
-def _is_compared(node: exp.Expr) -> bool:
-    while node.parent is not None:
-        if isinstance(node.parent, _COMPARED) or (isinstance(node.parent, Joined) and node.arg_key == "on"):
-            return True
-        if isinstance(node.parent, (exp.Alias, exp.CTE)):
-            return False
-        node = node.parent
-    return False

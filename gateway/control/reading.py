@@ -27,6 +27,7 @@ from gateway.control.sources import SourceControl
 from gateway.core.clock import Clock
 from gateway.core.errors import Forbidden, InvalidRequest, NotFound, Unauthenticated
 from gateway.query.fence import FencedQuery, fence
+from gateway.query.secrecy import check_keeps_secrets
 from gateway.query.service import Answer, QueryLimits, QueryService, Wanted, shown
 from gateway.query.shapes import Shapes
 from gateway.templates import Hints, compile_template
@@ -38,6 +39,9 @@ _INLINE_CHARS_MAX: Final = 4000
 # Prepared queries kept, and the characters of all of them together.
 _KEPT_MAX: Final = 4096
 _KEPT_CHARS_MAX: Final = 16 * 1024 * 1024
+
+# What a plan shows for a secret: text, and a number where it is made one.
+_STAND_IN: Final = "0"
 
 SecretValue = Callable[[Snapshot, str, str], str | None]
 """Snapshot, workspace id, name → the value of a variable; None if there is none."""
@@ -197,7 +201,7 @@ class ReadControl:
             names = Names(moment, ask.who, ask.params, this)
 
             def run() -> FencedQuery:
-                rendered = names.rendered(text)
+                rendered = names.asked(text)
                 return self._shapes.fence(rendered.sql, names, rendered.secrets)
 
             found = _prepared(await _fenced(text, run), names)
@@ -217,7 +221,7 @@ class ReadControl:
 
         def run() -> FencedQuery:
             if text or condition:
-                rendered = names.rendered(text or "SELECT * FROM _")
+                rendered = names.asked(text or "SELECT * FROM _")
                 return self._shapes.fence(rendered.sql, names, rendered.secrets)
             inlined = names.pipe(pipe)
             fenced = self._shapes.fence(inlined.sql, inlined.resolve, inlined.bound)
@@ -251,7 +255,8 @@ class ReadControl:
             raise Forbidden("A JWT may not see the plan of a query; use a static token for this")
         await self._sources.prepare(workspace, prepared.services)
         fenced = prepared.fenced
-        plan = replace(fenced, sql=f"EXPLAIN {fenced.sql}", format="JSONCompact")
+        bound = dict.fromkeys(fenced.bound, _STAND_IN)  # plans quote constants
+        plan = replace(fenced, sql=f"EXPLAIN {fenced.sql}", format="JSONCompact", bound=bound)
         limits = self._limits.of(workspace.limits, ask.who.limited_as)
         answer = await self._queries.run(plan, Wanted("", {}), limits, ask.query_id)
         async with answer:
@@ -307,6 +312,7 @@ async def _fenced(text: str, run: Callable[[], FencedQuery]) -> FencedQuery:
 
 
 def _prepared(fenced: FencedQuery, names: Names) -> Prepared:
+    check_keeps_secrets(fenced.tells)
     used = names.used
     threads = [hint.max_threads for hint in used.hints if hint.max_threads]
     kept = [hint.cache_ttl_seconds for hint in used.hints if hint.cache_ttl_seconds]

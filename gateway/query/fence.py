@@ -28,6 +28,7 @@ from gateway.query.parse import parse, parse_condition
 from gateway.query.render import check_same, render
 from gateway.query.resolved import Inlined, Resolve, Resolved
 from gateway.query.row_filter import FILTERED, column_of_filtered, filtered, index_hints, may_fail
+from gateway.query.secrecy import keeps_secret
 
 __all__ = ["WRITTEN_CHARS_MAX", "FencedQuery", "Inlined", "Resolve", "Resolved", "fence", "fence_condition"]
 
@@ -73,6 +74,8 @@ class FencedQuery:
     """Whether a row filter in it might fail, and the engine quote a row that nobody was to see."""
     reads_only_service: bool = False
     """Whether it reads service data sources, and nothing else."""
+    tells: str = ""
+    """A placeholder whose value might be in its answer; "" if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,7 @@ def fence(sql: str, resolve: Resolve, bound: Mapping[str, str] | None = None) ->
         hides=whole.has_filter or not whole.expansion.is_empty,
         has_failing_filter=whole.has_failing_filter,
         reads_only_service=whole.reads == {True},
+        tells=whole.tells,
     )
 
 
@@ -155,6 +159,7 @@ class _Whole:
         self.reads: set[bool] = set()  # of each table, whether it is a service data source
         self.has_filter = False
         self.has_failing_filter = False
+        self.tells = ""
         self.numbers = count(1)
         self.expansion = Expansion(self.numbers, self.shown)
 
@@ -286,6 +291,8 @@ class _Fencing:
         value = self._bound.get(node.name)
         if value is None:
             raise InvalidRequest(f"[Error] Substitution `{node.name[:80]}` is not set")
+        if not keeps_secret(node):
+            self._whole.tells = node.name
         ours = f"_bound{next(self._whole.numbers)}"
         self._whole.bound[ours] = value
         node.set("this", exp.Var(this=ours))

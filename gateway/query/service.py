@@ -16,6 +16,7 @@ from gateway.clickhouse.reader import Reply, Summary
 from gateway.core.errors import GatewayError, InvalidRequest, Timeout, Unavailable
 from gateway.query.fence import FencedQuery
 from gateway.query.formats import content_type
+from gateway.schema.names import quote_string
 
 __all__ = [
     "OUTPUT_SETTINGS",
@@ -231,16 +232,21 @@ def refusal(error: ServerError, fenced: FencedQuery, limits: QueryLimits) -> Gat
         return _unavailable()
     text = shown(str(error), fenced)
     quoted = "a secret that the query uses" if fenced.bound else "a row that the token may not read"
-    if (fenced.bound or fenced.has_failing_filter) and error.code not in _QUOTES_NO_DATA:
+    if fenced.hides or fenced.bound:
+        text = _SCOPE.sub("", text)
+    if (fenced.bound or fenced.has_failing_filter) and (error.code not in _QUOTES_NO_DATA or _quotes(text, fenced)):
         name = next(iter(re.findall(r"\(([A-Z_]{3,})\)$", text)), f"code {error.code}")
         text = f"The query failed ({name}). What ClickHouse says may quote {quoted}: it is not shown"
-    if fenced.hides:
-        text = _SCOPE.sub("", text)
     if error.code in _TIMEOUT:
         return Timeout(f"[Error] {text}")
     if error.code in _RESULT_TOO_LARGE:
         return ResultTooLarge(f"[Error] {text}") if text.startswith("Limit for") else _too_large(limits)
     return InvalidRequest(f"[Error] {text}")
+
+
+def _quotes(text: str, fenced: FencedQuery) -> bool:
+    """Say whether a value that was sent beside a query stands in `text`; the engine writes it as a literal."""
+    return any(value and quote_string(value)[1:-1] in text for value in fenced.bound.values())
 
 
 class ResultTooLarge(InvalidRequest):

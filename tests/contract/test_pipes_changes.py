@@ -438,6 +438,7 @@ def test_a_pipe_has_a_bounded_number_of_nodes(gateway, name):
     [
         "SELECT {s} AS x", "SELECT concat('a', {s})", "SELECT 1 WHERE ({s} AS x) != ''", "WITH {s} AS x SELECT x",
         "WITH c AS (SELECT {s} AS x) SELECT * FROM c", "SELECT 1 ORDER BY {s}", "SELECT * FROM (SELECT hex({s}))",
+        "SELECT {s} = 'a'", "SELECT countIf('a' != {s})",  # the name of the column is the whole expression
     ],
 )  # fmt: skip
 def test_an_endpoint_that_would_answer_a_secret_is_refused(gateway, sql):

@@ -1,5 +1,6 @@
 """Environment Variables API: variables.md, line by line, on a real gateway."""
 
+import json
 from datetime import datetime
 from urllib.parse import urlencode
 
@@ -7,6 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from gateway.catalog import tables
+from tests.support.jwts import sign
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 VALUE = "v4lue-that-nobody-is-shown"
@@ -125,6 +127,71 @@ def test_only_who_administers_the_workspace_sees_variables(gateway, name, scope)
         ("DELETE", f"/v0/variables/{name}"),
     ]:
         assert gateway.request(method, path, token=token).status == 403
+
+
+@pytest.fixture(scope="module")
+def askers(gateway):
+    """A token of every kind that may send a query and does not administer the workspace."""
+    source, pipe = gateway.create_datasource("n UInt32"), gateway.new_name("pipe")
+    made = gateway.post("/v0/pipes", json.dumps({"name": pipe, "nodes": [{"name": "n", "sql": "SELECT 1 AS n"}]}))
+    assert made.status == 200, made.text
+    scopes = (f"DATASOURCES:APPEND:{source}", f"PIPES:READ:{pipe}", "WORKSPACE:READ_ALL", "PIPES:CREATE", "TOKENS")
+    workspace_id = gateway.get("/v0/workspace").json["id"]
+    append = {"type": "DATASOURCES:APPEND", "resource": source}
+    claims = {"workspace_id": workspace_id, "name": "browser", "exp": 4_000_000_000, "scopes": [append]}
+    return [*map(gateway.make_token, scopes), sign(gateway.tokens["workspace_admin_token"], claims)]
+
+
+def test_only_an_administrator_uses_a_value_in_a_query_of_its_own(gateway, name, askers):
+    guess = f"% SELECT 1 AS n WHERE {{{{tb_secret('{name}')}}}} LIKE 'v4%'"
+    assert gateway.get("/v0/sql", q=guess).text == "1\n"
+    mistaken = gateway.get("/v0/sql", q=f"{guess} AND missing = 2").error
+    assert ("missing" in mistaken, VALUE in mistaken) == (True, False)
+
+    for token in askers:
+        for which in (name, "missing"):
+            refused = gateway.get("/v0/sql", q=guess.replace(name, which), token=token)
+            assert refused.status == 400
+            assert f"Cannot access secret '{which}'. Check the secret exists" in refused.error
+        with_default = gateway.get("/v0/sql", q=f"% SELECT {{{{tb_secret('{name}', 'other')}}}}", token=token)
+        assert with_default.text == "other\n"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT {{@}}", "SELECT substring({{@}}, 1, 1) AS x", "SELECT {{@}} = 'a'", "SELECT toUInt8({{@}}) AS x",
+        "{% set x = @ %} SELECT {{x}} AS x", "SELECT * FROM (SELECT {{@}} AS x)", "WITH {{@}} AS x SELECT x",
+        "SELECT 1 WHERE toDate({{@}}) = today()", "SELECT 1 WHERE throwIf(1, {{@}})",
+    ],
+)  # fmt: skip
+def test_no_query_answers_a_value_be_it_in_a_row_a_name_an_error_or_a_plan(gateway, name, sql):
+    sql = sql.replace("@", f"tb_secret('{name}')")
+    pipe = gateway.new_name("pipe")
+    made = gateway.post("/v0/pipes", json.dumps({"name": pipe, "nodes": [{"name": "n", "sql": f"% {sql}"}]}))
+    assert made.status == 200, made.text
+    reader = gateway.make_token(f"PIPES:READ:{pipe}")
+
+    for token in (None, reader):
+        for query in (f"% {sql}", f"SELECT * FROM {pipe}", f"SELECT * FROM {pipe} FORMAT JSON"):
+            assert gateway.get("/v0/sql", q=query, token=token).status == 400
+            assert VALUE[:3] not in gateway.get("/v0/sql", q=query, token=token).text
+            assert VALUE[:3] not in gateway.get("/v0/sql", q=query, token=token, explain="true").text
+        assert VALUE[:3] not in gateway.get(f"/v0/pipes/{pipe}/nodes/n/explain", token=token).text
+
+
+def test_the_plan_of_what_uses_a_value_does_not_show_it(gateway, name):
+    pipe = gateway.new_name("pipe")
+    sql = f"% SELECT number FROM numbers(9) WHERE toString(number) != substring({{{{tb_secret('{name}')}}}}, 1, 6)"
+    gateway.post("/v0/pipes", json.dumps({"name": pipe, "nodes": [{"name": "n", "sql": sql}]}))
+    assert gateway.post(f"/v0/pipes/{pipe}/nodes/n/endpoint").status == 200
+
+    for path in (f"/v0/pipes/{pipe}/explain", f"/v0/pipes/{pipe}/nodes/n/explain"):
+        shown = gateway.get(path, token=gateway.make_token(f"PIPES:READ:{pipe}"))
+        assert shown.status == 200
+        assert "numbers" in shown.json["debug_query"].lower()
+        assert VALUE[:6] not in shown.text
+    assert len(gateway.get(f"/v0/pipes/{pipe}.json").json["data"]) == 9
 
 
 def test_the_database_does_not_hold_the_value(gateway, name):
