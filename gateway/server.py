@@ -19,6 +19,7 @@ import uvloop
 
 from gateway.bootstrap.lane import Lane, label
 from gateway.bootstrap.worker import Worker, build
+from gateway.catalog.backups import show_backups
 from gateway.catalog.presence import NotAlone, Presence
 from gateway.config import Settings, WorkerIdentity, certificate_of, place_of
 from gateway.core.clock import Clock, SystemClock
@@ -68,6 +69,8 @@ async def _serve(settings: Settings, identity: WorkerIdentity, clock: Clock) -> 
         background = [group.create_task(worker.catalog.run()), group.create_task(worker.doubts.run())]
         background.append(group.create_task(_gauges(worker, Usage(identity.name), clock)))
         background.append(group.create_task(worker.oplog.run()))
+        if identity.index == 0:
+            background.append(group.create_task(show_backups(worker.store.database, clock)))
         if presence is not None:
             background.append(group.create_task(presence.run()))
         if worker.tracer is not None:

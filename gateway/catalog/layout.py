@@ -26,7 +26,7 @@ from gateway.telemetry.logs import get_logger
 _logger = get_logger(__name__)
 
 # The revision of `tables`: the last of `migrations`.
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 
 # Alembic's own table, under a name that no other program's Alembic in the same database has.
 REVISION_TABLE: Final = "catalog_revision"

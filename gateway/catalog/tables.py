@@ -9,9 +9,10 @@
     tokens              ┘
     catalog_tombstones  what was dropped, and at which count
     jobs                work under way and done       ┐ no snapshot holds them,
-    schedules           when copies are to run next   ┘ so they carry no count
+    schedules           when copies are to run next   │ so they carry no count
+    backups             when one was last taken       ┘
 
-**Invariant:** every transaction that writes begins by raising `catalog_version`, but for those to the last two. On
+**Invariant:** every transaction that writes begins by raising `catalog_version`, but for those to the last three. On
 PostgreSQL that holds the lock of its one row until the commit, on SQLite the transaction holds the write lock anyway.
 So changes are serial, counts are given in the order of commits, and a reader that knows count n misses nothing by
 asking for `changed_version > n`.
@@ -209,4 +210,12 @@ schedules = Table(
     Column("status", Text, nullable=False),
     Column("next_at", Double, nullable=False, index=True),
     Column("job_id", Text, nullable=False),
+)
+
+# `taken_at` is the moment that the last whole backup of its kind (`node`, `metadata`) shows, Unix seconds.
+backups = Table(
+    "backups",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("taken_at", Double, nullable=False),
 )

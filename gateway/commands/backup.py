@@ -1,5 +1,6 @@
 """Backup: `sluice backup` and `sluice restore`. Messages go to stderr: an archive may go to stdout."""
 
+import asyncio
 import os
 import secrets
 import sqlite3
@@ -9,10 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from gateway.backup.archive import BadArchive, Header
 from gateway.backup.metadata import NotEmpty
 from gateway.backup.restore import RestoreFailed, check_archive, restore
 from gateway.backup.take import BackupFailed, take_backup
+from gateway.catalog.backups import note_backup
 from gateway.commands import EXIT_FAILED, complain
 from gateway.config import Settings, load
 from gateway.core.clock import SystemClock
@@ -46,6 +50,7 @@ def backup(options: Mapping[str, Any]) -> int:
         complain(f"no backup was taken: {reason_of(error)}")
         return EXIT_FAILED
     complain(f"backup: {_told(header)}")
+    _leave_word(settings, header)
     if not header.has_secret:
         where = "what you set as `secret`" if settings.secret else settings.data_dir / "secret"
         complain(
@@ -103,6 +108,20 @@ def _write(settings: Settings, path: Path, *, with_secret: bool) -> Header:
         part.unlink(missing_ok=True)
         raise
     return header
+
+
+def _leave_word(settings: Settings, header: Header) -> None:
+    """Have gateways show that there is a backup: what tells of a missing one must not be mistaken for it."""
+    why = "it has the layout of an earlier version"
+    try:
+        if asyncio.run(note_backup(settings.database_url, header.kind, header.created_at, SystemClock())):
+            return
+    except (GatewayError, SQLAlchemyError, OSError) as error:
+        why = reason_of(error).partition("\n")[0]
+    complain(
+        "the backup is whole, but the metadata database could not be told of it, so "
+        f"sluice_backup_taken_timestamp_seconds does not show it: {why}"
+    )
 
 
 def _told(header: Header) -> str:

@@ -227,6 +227,13 @@ tls_expiry_seconds = Declared(
     "When the certificate that is shown expires, Unix time; 0 without one.",
     multiprocess_mode="livemax",
 )
+backup_taken_seconds = Declared(
+    Gauge,
+    "sluice_backup_taken_timestamp_seconds",
+    "Moment that the last whole backup shows, Unix time; absent until there was one.",
+    "kind",
+    multiprocess_mode="livemax",
+)
 process_cpu_seconds = Declared(
     Counter, "sluice_process_cpu_seconds_total", "Processor time of a process of this node (Linux).", "process"
 )

@@ -1,5 +1,6 @@
 """Backup and restore, as an operator does them: the real commands, beside a gateway that is busy."""
 
+import io
 import resource
 import signal
 import subprocess
@@ -177,6 +178,22 @@ def test_a_backup_says_loudly_that_the_secret_is_not_in_it(taken):
     assert oct(taken.archive.stat().st_mode)[-3:] == "600"
 
 
+def taken_at(gateway):
+    """Return what a gateway shows of its last backup, Unix seconds; waits until it shows anything."""
+    name = "sluice_backup_taken_timestamp_seconds{"
+    shown = until(lambda: [line for line in gateway.get("/metrics", token="").text.splitlines() if name in line])
+    assert 'kind="node"' in shown[-1]
+    return float(shown[-1].split()[-1])
+
+
+def test_a_gateway_shows_when_its_last_backup_was_taken(taken, tmp_path):
+    before = taken_at(taken.gateway)
+
+    assert sluice("backup", "--data-dir", taken.gateway.data_dir, tmp_path).returncode == 0
+
+    assert until(lambda: taken_at(taken.gateway) > before)
+
+
 def test_the_secret_is_in_it_if_asked_for(taken, tmp_path):
     done = sluice("backup", "--with-secrets", "--data-dir", taken.gateway.data_dir, tmp_path)
     archive = next(tmp_path.glob("sluice-*.tar"))
@@ -234,9 +251,13 @@ def without_end(data):
     return data[: with_end - with_end % 512]
 
 
-def flipped(place):
+def flipped(place, *, is_header=False):
+    """Return what turns one bit of the file, or of its name, that lies at `place` of the archive: not one between files."""
+
     def flip(data):
-        at = int(len(data) * place)
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            entry = next(each for each in archive if each.size and each.offset_data + each.size > len(data) * place)
+        at = entry.offset if is_header else entry.offset_data + entry.size // 2
         return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
     return flip
@@ -256,9 +277,20 @@ def of_a_later_format(data):
         (flipped(0.3), "damaged"),
         (flipped(0.6), "damaged"),
         (flipped(0.9), "damaged"),
+        (flipped(0.5, is_header=True), "damaged|not whole"),
         (of_a_later_format, "has format 9, which this version does not know"),
     ],
-    ids=["empty", "foreign", "cut", "without its end", "flip 30 %", "flip 60 %", "flip 90 %", "later format"],
+    ids=[
+        "empty",
+        "foreign",
+        "cut",
+        "without its end",
+        "flip 30 %",
+        "flip 60 %",
+        "flip 90 %",
+        "flip a name",
+        "later format",
+    ],
 )
 def test_what_is_not_a_whole_backup_is_said_to_be_none_and_nothing_is_restored(taken, tmp_path, spoil, sentence):
     archive = tmp_path / "bad.tar"
@@ -396,5 +428,7 @@ def test_a_node_that_does_not_run_is_backed_up_with_the_rows_in_its_log(tmp_path
             assert other.count("late") == 100
         finally:
             other.end()
+        gateway.start()
+        assert taken_at(gateway) > 0  # it knows of the backup that was taken while it was down
     finally:
         gateway.end()

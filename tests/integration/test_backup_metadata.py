@@ -2,14 +2,17 @@
 
 import asyncio
 import sqlite3
+import time
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import make_url, select, text
 
 from gateway.catalog import CatalogStore, tables
+from gateway.catalog.backups import last_backups
+from gateway.catalog.database import Database
 from gateway.catalog.layout import HEAD
 from gateway.core.clock import SystemClock
 from gateway.jobs import JobStore
@@ -37,7 +40,7 @@ def a_file_of(layout, path):
 
 
 def everything(url):
-    """Return every row there is, at the newest layout."""
+    """Return every row there is, at the newest layout, but of what `sluice backup` leaves word of."""
 
     async def read():
         store = await CatalogStore.open(url, SystemClock())
@@ -47,6 +50,7 @@ def everything(url):
                 return {
                     table.name: sorted([tuple(row) for row in await transaction.all(select(table))], key=repr)
                     for table in tables.metadata.sorted_tables
+                    if table is not tables.backups
                 }
         finally:
             await store.aclose()
@@ -226,3 +230,48 @@ def test_a_database_that_is_only_opened_is_not_changed(tmp_path):
     backed_up(tmp_path / "x.tar", "--data-dir", tmp_path)
 
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("where", ["file", "server"])
+def test_the_record_knows_the_last_backup_that_was_whole(tmp_path, request, where):
+    url = file_url(tmp_path / "metadata.db") if where == "file" else request.getfixturevalue("postgres_url")
+    options = ("--data-dir", tmp_path, "--database-url", url)
+
+    async def last():
+        store = await CatalogStore.open(url, SystemClock())
+        found = dict(await last_backups(store.database)), await store.version()
+        await store.aclose()
+        return found
+
+    none, version = asyncio.run(last())
+    began = time.time()
+    backed_up(tmp_path / "1.tar", *options)
+    first, _ = asyncio.run(last())
+    assert sluice("backup", *SERVER, *options, tmp_path / "1.tar").returncode == 1  # it is there already
+    failed, _ = asyncio.run(last())
+    backed_up(tmp_path / "2.tar", *options)
+    second, after = asyncio.run(last())
+
+    assert none == {}
+    assert began <= first["metadata"] <= time.time()
+    assert failed == first
+    assert second["metadata"] > first["metadata"]
+    assert after == version  # no gateway has to look at the catalog again
+
+
+def test_a_backup_of_which_the_database_cannot_be_told_is_whole_and_says_so(tmp_path, postgres_url):
+    everything(postgres_url)  # makes the tables
+
+    async def close():
+        database = Database(postgres_url, SystemClock())
+        async with database.writing_uncounted() as transaction:
+            name = make_url(postgres_url).database
+            await transaction.execute(text(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'))
+        await database.aclose()
+
+    asyncio.run(close())
+    code, said = sluice("backup", *SERVER, "--data-dir", tmp_path, "--database-url", postgres_url, tmp_path / "1.tar")
+
+    assert code == 0
+    assert "the backup is whole, but the metadata database could not be told of it" in said
+    assert sluice("restore", "--check", tmp_path / "1.tar").returncode == 0

@@ -21,8 +21,9 @@ from tests.support.pipes import make_endpoint, rows
 
 until = partial(waiting.until, seconds_max=30)
 
-# Shown only while it happens, or after it did: a limit that is reached, a full buffer, a job that waits or runs.
+# Shown only while it happens, or after it did: a backup, a limit that is reached, a full buffer, a job that waits or runs.
 NOT_ALWAYS = {
+    "sluice_backup_taken_timestamp_seconds",
     "sluice_http_limited_requests_total",
     "sluice_http_refused_requests_total",
     "sluice_jobs_open_jobs",
@@ -115,7 +116,11 @@ def promtool():
 
 @pytest.mark.parametrize(
     "command",
-    [["check", "rules", "sluice.yml"], ["test", "rules", "tests/sluice.yml"], ["check", "config", "../prometheus.yml"]],
+    [
+        ["check", "rules", "sluice.yml"],
+        ["test", "rules", "tests/sluice.yml", "tests/backups.yml"],
+        ["check", "config", "../prometheus.yml"],
+    ],
     ids=lambda command: " ".join(command[:2]),
 )
 def test_promtool_agrees(promtool, command):

@@ -168,7 +168,7 @@ async def test_gateways_of_then_find_their_own_layout_after_the_way_down(url):
     await database.aclose()
 
 
-@pytest.mark.parametrize("wrong", ["0003", "0004", "base", "head", "-1", ""])
+@pytest.mark.parametrize("wrong", ["0004", "0005", "base", "head", "-1", ""])
 async def test_there_is_no_way_down_to_what_is_not_earlier(url, wrong):
     database = Database(url, SystemClock())
     await database.prepare()
