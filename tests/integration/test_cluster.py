@@ -9,11 +9,14 @@ import pyarrow as pa
 import pytest
 
 from gateway.buffer.batch import stream
+from gateway.catalog import Workspace
 from gateway.clickhouse import ddl
 from gateway.clickhouse.client import Client, ClientOptions
 from gateway.clickhouse.inserter import SETTINGS
 from gateway.clickhouse.made import MadeOtherwise, check_made
 from gateway.clickhouse.topology import BY_BATCH, Topology, sharding_of
+from gateway.control import sources
+from gateway.control.service import ServiceTables
 from gateway.schema.columns import parse_schema
 from gateway.schema.datafile import Datafile
 from gateway.schema.engines import parse_engine
@@ -178,6 +181,32 @@ def test_service_data_sources_tell_what_was_done(gateway):
     assert gateway.sql(f"SELECT view_count AS c FROM tinybird.pipe_stats WHERE pipe_name = '{pipe}'") == [{"c": 1}]
     gateway.restart()
     assert gateway.sql("SELECT count() > 0 AS c FROM tinybird.pipe_stats") == [{"c": 1}], "found, not made again"
+
+
+def test_a_service_data_source_that_cannot_be_brought_up_to_date_in_time_is_read_as_it_is(cluster, monkeypatch):
+    monkeypatch.setattr(sources, "_FRESH_SECONDS_MAX", 0.02)
+
+    class Late:
+        def __init__(self):
+            self.may_end, self.has_ended = asyncio.Event(), asyncio.Event()
+
+        async def refresh(self, workspace):
+            await self.may_end.wait()
+            self.has_ended.set()
+
+    async def scene():
+        client = Client(ClientOptions(cluster.url, cluster.user, cluster.password, topology=Topology(CLUSTER)))
+        workspace, late = Workspace("w", "late", "late_1", 0.0), Late()
+        control = sources.SourceControl(ServiceTables(client), {"jobs_log": late})
+        await control.prepare(workspace, ["jobs_log"])
+        rows = await client.rows("SELECT count() FROM late_1.service_jobs_log")
+        late.may_end.set()
+        await late.has_ended.wait()  # what was begun is brought to its end, though nobody waits for it
+        await client.command(ddl.drop_database(client.topology, workspace.database))
+        await client.aclose()
+        return rows
+
+    assert asyncio.run(asyncio.wait_for(scene(), 60)) == [(0,)]
 
 
 def test_what_a_cluster_cannot_do_is_refused_with_a_way_to_do_it(gateway):
