@@ -10,7 +10,7 @@ from typing import Final
 
 from gateway.catalog import Catalog, CatalogStore, Datasource, Snapshot
 from gateway.core.clock import Clock
-from gateway.core.errors import Unavailable
+from gateway.core.errors import GatewayError
 from gateway.telemetry.logs import get_logger
 
 _logger = get_logger(__name__)
@@ -36,7 +36,7 @@ class Doubts:
         while True:
             try:
                 await self.look()
-            except Unavailable as error:
+            except GatewayError as error:
                 _logger.warning("hold.not_ended", reason=str(error))
             await self._clock.sleep(_LOOK_SECONDS)
 

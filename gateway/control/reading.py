@@ -26,6 +26,7 @@ from gateway.control.pipe_files import CACHE_TAG
 from gateway.control.sources import SourceControl
 from gateway.core.clock import Clock
 from gateway.core.errors import Forbidden, InvalidRequest, NotFound, Unauthenticated
+from gateway.query.describe import described, describing, is_describing
 from gateway.query.fence import FencedQuery, fence
 from gateway.query.secrecy import check_keeps_secrets
 from gateway.query.service import Answer, QueryLimits, QueryService, Wanted, shown
@@ -126,7 +127,7 @@ class ReadControl:
 
         Args:
             ask: the request.
-            text: one SELECT, or a template of one.
+            text: one SELECT, or DESCRIBE and what it is about; or a template of one.
             pipeline: the pipe that `_` stands for; "" for none.
 
         Raises:
@@ -202,6 +203,9 @@ class ReadControl:
 
             def run() -> FencedQuery:
                 rendered = names.asked(text)
+                query = described(rendered.sql)
+                if query is not None:
+                    return describing(fence(query, names, rendered.secrets))
                 return self._shapes.fence(rendered.sql, names, rendered.secrets)
 
             found = _prepared(await _fenced(text, run), names)
@@ -253,8 +257,10 @@ class ReadControl:
     async def _explained(self, ask: Ask, prepared: Prepared, workspace: Workspace) -> dict[str, str]:
         if ask.who.kind is Kind.JWT:
             raise Forbidden("A JWT may not see the plan of a query; use a static token for this")
-        await self._sources.prepare(workspace, prepared.services)
         fenced = prepared.fenced
+        if is_describing(fenced):
+            raise InvalidRequest("DESCRIBE has no plan: explain a SELECT")
+        await self._sources.prepare(workspace, prepared.services)
         bound = dict.fromkeys(fenced.bound, _STAND_IN)  # plans quote constants
         plan = replace(fenced, sql=f"EXPLAIN {fenced.sql}", format="JSONCompact", bound=bound)
         limits = self._limits.of(workspace.limits, ask.who.limited_as)

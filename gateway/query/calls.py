@@ -30,6 +30,9 @@ _RENAMING: Final = (exp.Filter, exp.IgnoreNulls, exp.RespectNulls)
 # Those whose first argument may be a string with names and types of columns.
 _WITH_STRUCTURE: Final = frozenset(["values", "generateRandom", "null"])
 
+# Functions of templates, which have no meaning outside the brackets of one.
+_OF_TEMPLATES: Final = frozenset(["tb_secret", "tb_var"])
+
 _COPY_TABLE_FUNCTIONS: Final = frozenset(
     ["postgresql", "mysql", "mongodb", "url", "azureBlobStorage", "gcs", "iceberg", "s3", "deltaLake"]
 )
@@ -84,6 +87,8 @@ class Calls:
             return
         if functions.is_restricted(name):
             raise InvalidRequest(f"[Error] The function {name} is restricted")
+        if name in _OF_TEMPLATES:
+            raise InvalidRequest(f"Unknown function {name}. Usage: {{{{{name}('secret_name')}}}}")
         raise InvalidRequest(f"[Error] Function with name '{name[:80]}' does not exist, or is not allowed here")
 
     def check_word(self, name: str, aliases: AbstractSet[str]) -> None:

@@ -13,6 +13,9 @@ from gateway.query.formats import canonical_format
 # Settings a query may give itself, always whole numbers; the limits of the service hold all the same.
 _SETTINGS: Final = frozenset(["max_execution_time", "max_memory_usage", "max_threads"])
 
+# Table functions that the engine keeps from who may only read, and what they are made of.
+_ZEROS: Final = {"zeros": "numbers", "zeros_mt": "numbers_mt"}
+
 
 def take_settings(node: exp.Expr, settings: dict[str, int]) -> None:
     """Remove SETTINGS and add what it asks for to `settings`; of several values the smallest. FORMAT was taken before.
@@ -62,3 +65,16 @@ def mend_prewhere(select: exp.Select) -> None:
             condition = exp.And(this=condition, expression=exp.Paren(this=where.this))
         select.set("prewhere", None)
         select.set("where", exp.Where(this=condition))
+
+
+def mend_zeros(node: exp.Table) -> None:
+    """Write `zeros(n)` as `(SELECT toUInt8(0) AS zero FROM numbers(n))`."""
+    call = node.this
+    if call.name not in _ZEROS:
+        return
+    call.set("this", _ZEROS[call.name])
+    zero = exp.Anonymous(this="toUInt8", expressions=[exp.Literal.number(0)])
+    column = exp.Alias(this=zero, alias=exp.Identifier(this="zero", quoted=True))
+    parts = {part: node.args.get(part) for part in ("alias", "joins")}
+    table = exp.Table(this=call)
+    node.replace(exp.Subquery(this=exp.Select(expressions=[column], from_=exp.From(this=table)), **parts))

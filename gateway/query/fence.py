@@ -20,7 +20,7 @@ from sqlglot import exp
 
 from gateway.core.errors import InvalidRequest, TooLarge
 from gateway.query.calls import Calls, check_table_function, unwrapped
-from gateway.query.clauses import mend_prewhere, take_format, take_settings
+from gateway.query.clauses import mend_prewhere, mend_zeros, take_format, take_settings
 from gateway.query.expand import Expansion
 from gateway.query.functions import is_aggregate
 from gateway.query.nodes import DoubleColon, QueryParameter
@@ -40,13 +40,11 @@ WRITTEN_CHARS_MAX: Final = 1024 * 1024
 
 _QUERIES: Final = (exp.Select, exp.SetOperation, exp.Subquery)
 
-
 # What stands behind IN and cannot be a table for the engine: values, calls, and subqueries, fenced by themselves.
 _VALUES: Final = (
     *_QUERIES, exp.Literal, exp.RawString, exp.HexString, exp.BitString, exp.Null, exp.Boolean, exp.Neg, exp.Array,
     exp.Tuple, exp.Anonymous, exp.ParameterizedAgg, exp.Cast, DoubleColon, exp.Bracket, QueryParameter,
 )  # fmt: skip
-
 
 # A function there is refused by `calls`, but for COLUMNS.
 _BEHIND_DOT: Final = (exp.Identifier, exp.Literal, exp.Star, exp.Anonymous)
@@ -240,6 +238,7 @@ class _Fencing:
         """Replace a table by the one it stands for."""
         if isinstance(node.this, (exp.Anonymous, exp.ParameterizedAgg)):
             check_table_function(node.this)
+            mend_zeros(node)
             return
         if not all(isinstance(part, exp.Identifier) for part in node.parts):
             raise InvalidRequest("[Error] Syntax error: a table must be given by its name")

@@ -35,6 +35,9 @@ _AGGREGATE: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\(\s*(?:[\d.]+(?:\s*
 
 _QUERY_STARTS: Final = frozenset({TokenType.SELECT, TokenType.WITH, TokenType.FROM})
 
+# Words that begin a query, if only there were no character in them that nobody sees.
+_NEARLY: Final = frozenset({"Select", "With", "From"})
+
 
 class _Dialect(ClickHouse):
     """ClickHouse, with our grammar; `a[1]` is `a[1]`."""
@@ -57,6 +60,8 @@ def parse(sql: str) -> tuple[exp.Expr, list[Token]]:
     first = next((token for token in tokens if token.token_type != TokenType.L_PAREN), None)
     if first is not None and first.token_type not in _QUERY_STARTS and first.token_type != TokenType.SEMICOLON:
         kind = "".join(letter for letter in first.text.title() if letter.isalpha()) or "Unknown"
+        if kind in _NEARLY:
+            raise InvalidRequest(f"[Error] Syntax error: failed at line 1, col 1, near {first.text[:80]!r}")
         raise InvalidRequest(f"Only SELECT or DESCRIBE queries are supported. Got: {kind[:40]}Query")
     return _tree(sql, tokens, Grammar._parse_statement), tokens  # noqa: SLF001  sqlglot names its entry points so
 
@@ -96,6 +101,16 @@ def token_texts(sql: str) -> list[str]:
         InvalidRequest: see `parse`.
     """
     return [token.text for token in _tokens(sql)]
+
+
+def starts(sql: str, count: int) -> list[tuple[str, int]]:
+    """Return the first `count` tokens of `sql`, in capitals, and where each begins.
+
+    Raises:
+        InvalidRequest: see `parse`.
+        TooLarge: see `parse`.
+    """
+    return [(token.text.upper(), token.start) for token in _tokens(sql)[:count]]
 
 
 def literal_text(literal: str) -> str:

@@ -3,8 +3,12 @@
 The engine is told to read only, and how much time, memory and output that may take. It sends nothing before it has
 everything (`wait_end_of_query`), so that an error late in a query has its status too, and an answer that begins is
 whole. To leave an answer early is to cancel its query.
+
+The engine looks at the clock between blocks, so one call of a function can overrun by a minute: who waits for it is
+answered a little after its time, and the query is cancelled where it next can be.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -33,6 +37,9 @@ __all__ = [
 _TIMEOUT: Final = frozenset({159, 160})
 _BUSY: Final = frozenset({202, 203, 209, 210, 279, 519, 745})
 _RESULT_TOO_LARGE: Final = frozenset({396})
+
+OVERRUN_SECONDS: Final = 5.0
+"""How long after its time an answer is waited for: the engine knows better what it was doing."""
 
 # An answer up to here is sent with its length, and may be kept.
 _SMALL_BYTES: Final = 1024 * 1024
@@ -160,8 +167,9 @@ class Answer(AbstractAsyncContextManager["Answer"]):
 class QueryService:
     """Runs what the fence lets through."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, overrun_seconds: float = OVERRUN_SECONDS) -> None:
         self._reader = reader
+        self._overrun_seconds = overrun_seconds
 
     async def run(self, fenced: FencedQuery, wanted: Wanted, limits: QueryLimits, query_id: str) -> Answer:
         """Run one SELECT and return its answer when it has begun.
@@ -179,8 +187,11 @@ class QueryService:
         """
         output_format = fenced.format or wanted.format
         text = f"{fenced.sql}\nFORMAT {output_format}"
+        settings = settings_of(fenced, wanted, limits)
+        seconds = float(settings["max_execution_time"])
         try:
-            reply = await self._reader.read(text, settings_of(fenced, wanted, limits), fenced.bound, query_id)
+            async with asyncio.timeout(seconds + self._overrun_seconds):
+                reply = await self._reader.read(text, settings, fenced.bound, query_id)
             if reply.size is not None and reply.size > limits.result_bytes_max:
                 async with reply:
                     raise _too_large(limits, reply.size)
@@ -190,6 +201,9 @@ class QueryService:
                 return Answer(content_type(output_format), reply.summary, await reply.whole())
         except ServerError as error:
             raise refusal(error, fenced, limits) from error
+        except TimeoutError:
+            took = f"elapsed {seconds + self._overrun_seconds:g} seconds, maximum: {seconds:g} seconds"
+            raise Timeout(f"[Error] Timeout exceeded: {took}. (TIMEOUT_EXCEEDED)") from None
 
 
 def settings_of(fenced: FencedQuery, wanted: Wanted, limits: QueryLimits) -> dict[str, str | int]:

@@ -325,3 +325,37 @@ def test_a_result_of_a_billion_rows_is_refused_and_the_engine_goes_on(gateway, f
     assert answer.status in (400, 408), answer.text[:300]
     assert answer.error.startswith("[Error] Limit for result exceeded" if answer.status == 400 else "[Error] Timeout")
     assert gateway.get("/v0/sql", q="SELECT 1 FORMAT CSV").text == "1\n"
+
+
+def test_describe_says_the_columns_of_what_the_token_may_read(gateway, hits, piped):
+    assert gateway.get("/v0/sql", q=f"DESCRIBE {hits} FORMAT JSON").json["data"][0] == {
+        "name": "n", "type": "UInt32", "default_type": "", "default_expression": "", "comment": "",
+        "codec_expression": "", "ttl_expression": "",
+    }  # fmt: skip
+    assert gateway.get("/v0/sql", q=f"DESC TABLE {piped}").text.startswith("s\tUInt64\t")
+    assert gateway.get("/v0/sql", q="% DESCRIBE (SELECT {{Int8(x, 1)}} AS a) FORMAT CSV").text.startswith('"a","Int8",')
+    other = gateway.create_datasource("secret String `json:$.secret`", gateway.new_name("other"))
+    token = gateway.make_token(f"DATASOURCES:READ:{hits}")
+    refused = gateway.get("/v0/sql", q=f"DESCRIBE {other}", token=token)
+    assert (refused.status, "secret" in refused.text) == (403, False)
+    assert "has no plan" in gateway.get("/v0/sql", q=f"DESCRIBE {hits}", explain="true").json["error"]
+
+
+@pytest.mark.parametrize(
+    ("call", "rows"),
+    [
+        ("zeros(3)", "3\t0"), ("zeros_mt(3) AS z", "3\t0"), ("numbers_mt(3)", "3\t3"), ("numbers(0)", "0\t0"),
+        ("generateRandom('zero UInt8', 1, 2, 2) LIMIT 1", ""), ("values('zero UInt8', 0, 0)", "2\t0"),
+        ("null('zero UInt8')", "0\t0"),
+    ],
+)  # fmt: skip
+def test_each_table_function_of_the_list_runs_where_one_may_only_read(gateway, call, rows):
+    column = "number" if "numbers" in call else "zero"
+    answer = gateway.get("/v0/sql", q=f"SELECT count(), toUInt64(sum({column})) FROM (SELECT * FROM {call})")
+    assert answer.status == 200, answer.text
+    assert answer.text.startswith(rows)
+
+
+def test_a_function_of_templates_outside_of_one_says_how_it_is_meant(gateway):
+    answer = gateway.get("/v0/sql", q="SELECT tb_secret('x')")
+    assert answer.json["error"] == "Unknown function tb_secret. Usage: {{tb_secret('secret_name')}}"

@@ -1,5 +1,7 @@
 """The service: what the engine is told, and what the caller hears when it refuses."""
 
+import asyncio
+
 import pytest
 
 from gateway.clickhouse.errors import ServerError
@@ -187,3 +189,24 @@ async def test_nothing_is_asked_of_the_engine_that_the_fence_refused():
         await run(engine, "SELECT file('x')")
 
     assert engine.sql == ""
+
+
+async def test_who_waits_for_a_call_that_the_engine_cannot_end_is_answered_after_its_time():
+    class Stuck:
+        """Runs one function over one value for as long as it takes; it hears of nothing."""
+
+        gone = False
+
+        async def read(self, sql, settings, bound, query_id):
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.gone = True
+
+    engine = Stuck()
+    fenced = fence("SELECT range(1) SETTINGS max_execution_time = 1000", resolve)
+    limits = QueryLimits(seconds_max=0.01)
+
+    with pytest.raises(Timeout, match=r"Timeout exceeded: elapsed 0\.02 seconds, maximum: 0\.01 seconds"):
+        await QueryService(engine, overrun_seconds=0.01).run(fenced, Wanted("CSV", {}), limits, "q")
+    assert engine.gone
