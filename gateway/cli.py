@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from gateway import __version__
 from gateway.commands import EXIT_FAILED, complain, say
 from gateway.commands.backup_options import add_backup
-from gateway.commands.parsing import add_command, add_groups
+from gateway.commands.parsing import add_command, add_groups, refuse_unknown
 from gateway.config import (
     SPECS,
     WORKER_SETTINGS,
@@ -65,8 +65,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["child"]:
         return _child("".join(arguments[1:]))
-    options = vars(_parser().parse_args(arguments))
+    parser = _parser()
+    if not arguments:
+        parser.print_help(sys.stderr)
+        return EXIT_CONFIGURATION
+    found, unknown = parser.parse_known_args(arguments)
+    options = vars(found)
     command: Callable[[Mapping[str, str]], int] = options.pop("run")
+    refuse_unknown(options.pop("parser"), unknown)
     try:
         return command(options)
     except ConfigurationError as error:
@@ -283,6 +289,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"sluice {__version__}", help="show the version and exit"
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_command(commands, "serve", _serve, "Serve: supervisor, embedded engine and workers.", SPECS)

@@ -21,6 +21,8 @@ from gateway.bootstrap.lane import Lane, label
 from gateway.bootstrap.worker import Worker, build
 from gateway.catalog.backups import show_backups
 from gateway.catalog.presence import NotAlone, Presence
+from gateway.clickhouse.client import Client
+from gateway.clickhouse.errors import ServerError
 from gateway.config import Settings, WorkerIdentity, certificate_of, place_of
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.memory import keep_freed
@@ -93,6 +95,8 @@ async def _serve(settings: Settings, identity: WorkerIdentity, clock: Clock) -> 
         say_ready(port)
         _logger.info("worker.ready", host=settings.host, port=port)
         background.append(group.create_task(_complete(worker)))
+        if settings.clickhouse_url and identity.index == 0:
+            background.append(group.create_task(_try_clickhouse(worker.client)))
         await stopping.wait()
         worker.front.leave()
         if not stopping.is_orphan and settings.shutdown_delay_seconds:
@@ -133,6 +137,18 @@ async def _complete(worker: Worker) -> None:
     except Exception as error:  # noqa: BLE001  whatever it is, events are taken without it
         _logger.warning("worker.incomplete", reason=str(error))
     gc.freeze()
+
+
+async def _try_clickhouse(client: Client) -> None:
+    """Say it if the server that somebody named is of no use: until the first event nothing else would."""
+    try:
+        await client.rows("SELECT 1")
+    except ServerError as error:
+        _logger.warning(
+            "clickhouse.unusable",
+            reason=str(error),
+            advice="events are taken and wait for it; is clickhouse_url right, with its user and password?",
+        )
 
 
 async def _renew(certificate: Certificate, clock: Clock) -> None:

@@ -9,7 +9,7 @@ answer is sent again, as new rows, for nobody can know whether the first came th
 in ClickHouse exactly once, and each other at most once.
 
     python loadtest/nodes.py                                                  all three, balancer of our own, SQLite
-    python loadtest/nodes.py --only rolling --restarts 10 --balancer haproxy --database-url postgresql+asyncpg://…
+    python loadtest/nodes.py --only rolling --restarts 10 --balancer haproxy --database-url postgresql://…
 """
 
 import argparse

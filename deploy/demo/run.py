@@ -74,6 +74,7 @@ def main() -> int:
         try:
             prove(server, Api(port))
             if not options.once:
+                say_what_next(f"http://127.0.0.1:{port}")
                 print("\nStill serving. Ctrl-C stops it; `make run` again takes up where it stopped.", flush=True)
                 server.wait()
         except (Failed, OSError, http.client.HTTPException) as failure:
@@ -121,7 +122,6 @@ def prove(server: subprocess.Popen[bytes], api: Api) -> None:
     arrive(api, before + ROWS)
     show(api, before)
     publish(api)
-    say_what_next(f"http://127.0.0.1:{api.port}")
 
 
 def send(api: Api) -> None:

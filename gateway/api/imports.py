@@ -96,6 +96,9 @@ class ImportsApi:
     async def _receive(self, request: Request) -> Upload:
         upload = await receive(request, self._uploads, self._imports.limits.received_bytes_max)
         request.charge(0, upload.size)
+        async with _kept(upload):
+            if any(value for name in _CONNECTORS for value in upload.params.prefixed(name).values()):
+                raise InvalidRequest("Connectors are not served here; send a file, or the 'url' of one")
         return upload
 
     async def _admit(self, request: Request, name: str) -> None:
@@ -149,7 +152,8 @@ class ImportsApi:
         found = await self._control.find_fresh(request.who, job.datasource_id, Action.DATASOURCE_LIST)
         statistics = await self._control.statistics(request.who)
         blocks = job.shown.get("blocks", [])
-        rows = sum(part["lines"] for block in blocks for part in block["process_return"])
+        written = sum(part["lines"] for block in blocks for part in block["process_return"])
+        rows = written - job.shown.get("unmatched_rows", 0)
         body = {
             "import_id": job.id,
             "job_id": job.id,
@@ -211,9 +215,6 @@ async def _definition(upload: Upload) -> Datafile:
 async def _ask(request: Request, upload: Upload, uploads: Path, mode: str, name: str, wanted: Datafile | None) -> Ask:
     """Return what the client asks for."""
     params = upload.params
-    for parameter in _CONNECTORS:
-        if params.prefixed(parameter):
-            raise InvalidRequest("Connectors are not served here; send a file, or the 'url' of one")
     truncate = params.flag("replace_truncate_when_empty")
     params.flag("skip_incompatible_partition_key")  # there are no views with partitions of their own to be skipped
     path = upload.path

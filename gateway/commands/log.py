@@ -38,7 +38,9 @@ def _report(directory: Path, *, with_segments: bool) -> int:
         status = max(status, report.exit_status)
         frames = sum(segment.frames for segment in report.segments)
         verdict = f"{len(report.damage)} damaged places" if report.damage else "whole"
-        say(f"{log}: {verdict}, {len(report.segments)} segments, {frames} frames, synced to {report.synced}\n")
+        at = report.synced
+        synced = f"synced up to byte {at.offset} of segment {at.segment}" if at else "nothing synced"
+        say(f"{log}: {verdict}, {len(report.segments)} segments, {frames} frames, {synced}\n")
         for segment in report.segments if with_segments else ():
             say(
                 f"  segment {segment.segment}: {segment.bytes} bytes, {segment.frames} frames, "

@@ -5,6 +5,8 @@ takes the options: settings, the action's arguments under their names, and `acti
 """
 
 import argparse
+import difflib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -108,6 +110,16 @@ def add_groups(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
             parser.set_defaults(action=action)
 
 
+def refuse_unknown(command: argparse.ArgumentParser, unknown: Sequence[str]) -> None:
+    """End with exit code 2 and a sentence if there are words that `command` did not take."""
+    if unknown:
+        word = unknown[0].partition("=")[0]
+        close = difflib.get_close_matches(word, re.findall(r"--[a-z-]+", command.format_help()), n=1)
+        command.error(
+            f"{word} is not an option; " + (f"did you mean {close[0]}?" if close else f"see {command.prog} --help")
+        )
+
+
 def _runner(module: str) -> Callable[[Mapping[str, Any]], int]:
     """Return what runs the command in `module`, and loads its code only then."""
 
@@ -136,7 +148,7 @@ def add_command(
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, parser=command)
     if settings:
         command.add_argument("--config", metavar="FILE", help="TOML file with settings  SLUICE_CONFIG")
     groups: dict[str, argparse._ArgumentGroup] = {}

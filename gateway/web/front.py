@@ -39,6 +39,12 @@ _PREFLIGHT: Final = {
     "Access-Control-Max-Age": "86400",
 }
 _ALLOWED_HEADERS: Final = "Authorization, Content-Type, Content-Encoding, Accept, X-Requested-With, Idempotency-Key"
+_NOTHING: Final = "There is nothing at this path: docs/compatibility.md lists what is served, GET /docs the endpoints"
+_DEPLOYMENT_PATHS: Final = ("/v1/deploy", "/v1/build")  # /v1/deployments too
+_NO_DEPLOYMENTS: Final = (
+    "Deployments are not served here: make Data Sources and Pipes with POST /v0/datasources and /v0/pipes, "
+    "or with `tb push` of tinybird-cli"
+)
 _COMPRESS_BYTES_MIN: Final = 1024
 _ANSWER_BYTES_MAX: Final = 64 * 1024  # of an answer that is looked into for what it is about
 
@@ -288,7 +294,8 @@ class Front:
                 content_type=JSON,
                 headers={"Allow": allowed},
             )
-        return Response(body=body_of("There is nothing at this path"), status=404, content_type=JSON)
+        is_deployment = raw.path.startswith(_DEPLOYMENT_PATHS)
+        return Response(body=body_of(_NO_DEPLOYMENTS if is_deployment else _NOTHING), status=404, content_type=JSON)
 
     def _refusal(self, error: GatewayError, route: str, request_id: str) -> Response:
         status = status_of(error)

@@ -90,6 +90,15 @@ def test_unknown_paths_are_404_in_json(gateway, path):
     assert refused.error
 
 
+@pytest.mark.parametrize("path", ["/v1/deploy", "/v1/build", "/v1/deployments/1/set-live"])
+def test_what_the_command_line_asks_of_deployments_is_refused_with_the_way_round(gateway, path):
+    refused = gateway.request("POST", path, b"")
+
+    assert refused.status == 404
+    assert "Deployments are not served" in refused.error
+    assert "tb push" in refused.error
+
+
 # The headers: events.md §1.2
 
 

@@ -150,6 +150,19 @@ def test_a_parameter_that_means_nothing_is_400(gateway, name, params):
     assert uploads(gateway) == []
 
 
+@pytest.mark.parametrize(
+    "params", [{"service": "kafka"}, {"connector": "c"}, {"kafka_topic": "t"}, {"bucket_uri": "s3://b"}]
+)
+def test_a_data_source_with_a_connector_is_not_made_without_it(gateway, params):
+    name = gateway.new_name()
+
+    refused = gateway.post("/v0/datasources", name=name, schema=SCHEMA, **params)
+
+    assert refused.status == 400
+    assert "Connectors are not served" in refused.error
+    assert gateway.get(f"/v0/datasources/{name}").status == 404
+
+
 def test_a_name_is_required_but_to_create(gateway):
     assert send(gateway, CSV, mode="append").status == 400
     assert send(gateway, b"a,b\n1,2\n", mode="create", format="csv").status == 200

@@ -89,6 +89,17 @@ def test_what_dies_comes_back_and_a_stop_is_clean(tmp_path):
     assert "hunter2" not in said
 
 
+def test_a_clickhouse_that_does_not_answer_is_named_at_the_start(tmp_path):
+    url = "http://127.0.0.1:1/"
+    with sluice(tmp_path, "serve", "--workers", "1", "--clickhouse-url", url, until="answers at") as (process, _):
+        said = until(
+            (tmp_path / "stderr").read_text, lambda text: "clickhouse.unusable" in text, seconds_max=SECONDS_MAX
+        )
+        assert "is clickhouse_url right" in said
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(SECONDS_MAX) == 0
+
+
 def test_each_role_runs_alone(tmp_path):
     address = "http://default:a-password@127.0.0.1:0/"
     with sluice(tmp_path, "engine", until=r"answers at \S+:(\d+)", SLUICE_CLICKHOUSE_URL=address) as (engine, match):
@@ -125,7 +136,9 @@ def test_each_role_runs_alone(tmp_path):
         (["engine"], 2, ["clickhouse_url must say where"]),
         (["worker"], 2, ["clickhouse_url must say where", "sluice serve"]),
         (["worker", "--clickhouse-url", "http://h/", "--data-dir", "/dev/null/x"], 1, ["/dev/null"]),
-        (["serve", "--portt", "1"], 2, ["unrecognized arguments"]),
+        (["serve", "--portt", "1"], 2, ["sluice serve", "--portt is not an option", "did you mean --port?"]),
+        (["log", "inspect", "DIR", "--zzz"], 2, ["--zzz is not an option", "sluice log inspect --help"]),
+        ([], 2, ["serve", "examples:"]),
         (["child"], 1, ["started by the supervisor"]),
     ],
 )
