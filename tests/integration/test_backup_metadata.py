@@ -8,11 +8,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url, select, text
+from sqlalchemy import select, text
 
 from gateway.catalog import CatalogStore, tables
 from gateway.catalog.backups import last_backups
-from gateway.catalog.database import Database
 from gateway.catalog.layout import HEAD
 from gateway.core.clock import SystemClock
 from gateway.jobs import JobStore
@@ -259,17 +258,10 @@ def test_the_record_knows_the_last_backup_that_was_whole(tmp_path, request, wher
     assert after == version  # no gateway has to look at the catalog again
 
 
-def test_a_backup_of_which_the_database_cannot_be_told_is_whole_and_says_so(tmp_path, postgres_url):
+def test_a_backup_of_which_the_database_cannot_be_told_is_whole_and_says_so(tmp_path, postgres):
+    postgres_url = postgres.new_database("to_be_read_only")
     everything(postgres_url)  # makes the tables
-
-    async def close():
-        database = Database(postgres_url, SystemClock())
-        async with database.writing_uncounted() as transaction:
-            name = make_url(postgres_url).database
-            await transaction.execute(text(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'))
-        await database.aclose()
-
-    asyncio.run(close())
+    postgres.execute("ALTER DATABASE to_be_read_only SET default_transaction_read_only = on")
     code, said = sluice("backup", *SERVER, "--data-dir", tmp_path, "--database-url", postgres_url, tmp_path / "1.tar")
 
     assert code == 0
