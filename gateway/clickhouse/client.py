@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _WHERE_KNOWN: Final = {"deduplicate_insert": "enable"}
 _WHERE_KNOWN_SELECT: Final = {"deduplicate_insert_select": "enable_even_for_bad_queries"}
 
+# For everything else: a server that was not told otherwise drops and empties no table of more than 50 GB.
+_WHERE_KNOWN_COMMAND: Final = {"max_table_size_to_drop": 0, "max_partition_size_to_drop": 0}
+
 # On a cluster: a shard does not answer, or Keeper. It is as if ClickHouse did not.
 _AWAY: Final = frozenset({209, 210, 225, 279, 519, 999})
 
@@ -75,7 +78,7 @@ class Client:
     """See the module. Safe to use from many tasks of one loop."""
 
     def __init__(self, options: ClientOptions, clock: Clock | None = None) -> None:
-        self._clock = clock or SystemClock()
+        self.clock = clock or SystemClock()
         self.options = options
         self.topology = options.topology
         self._away = _AWAY if options.topology.cluster else frozenset()
@@ -111,7 +114,8 @@ class Client:
         """
         async with _Translated(self._away | _NOT_EVERYWHERE if self._away else self._away):
             driver = await self._get()
-            await driver.command(sql, settings=dict(settings or {}))
+            known = {name: value for name, value in _WHERE_KNOWN_COMMAND.items() if name in driver.server_settings}
+            await driver.command(sql, settings={**known, **(settings or {})})
 
     async def commands(self, statements: Iterable[str], settings: Mapping[str, Any] | None = None) -> None:
         """Run statements, one after the other; see `command`."""
@@ -133,7 +137,7 @@ class Client:
             ServerError: see `shard`.
         """
         asked_at, found = self._shards
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         if not found or now - asked_at > _SHARDS_SECONDS_MAX:
             rows = await self.rows(_SHARDS, {"cluster": self.topology.cluster})
             found = [(int(number), int(weight)) for number, weight in rows]

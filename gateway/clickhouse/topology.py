@@ -49,6 +49,9 @@ _SETTINGS: Final[Mapping[str, str | int]] = {
     # DDL is done when every replica has done it.
     "distributed_ddl_output_mode": "throw",
     "distributed_ddl_task_timeout": _DDL_SECONDS_MAX,
+    # One replica of a shard empties or moves; the others have done it too before that is done, or it fails.
+    "alter_sync": 2,
+    "replication_wait_for_inactive_replica_timeout": 0,
 }
 
 

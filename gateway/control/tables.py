@@ -26,6 +26,10 @@ _log = structlog.get_logger(__name__)
 # An alter is recorded when the table knows its new columns; older parts are written anew behind it, in their time.
 _ALTER_SETTINGS: Final = {**CREATE_SETTINGS, "alter_sync": 0, "mutations_sync": 0}
 
+# On a cluster: how long the servers may take to know the columns of an alter, and how often they are asked.
+_KNOWN_SECONDS_MAX: Final = 10.0
+_LOOK_SECONDS: Final = 0.05
+
 # The column is there; a replica has an alter before this one to do.
 _AT_ONCE: Final = frozenset({15, 517})
 
@@ -97,10 +101,27 @@ class Tables:
                 if operations:
                     statements = ddl.alter_table(self._at, workspace.database, table, operations)
                     await self._client.commands(statements, _ALTER_SETTINGS)
+                    await self._await_columns(workspace, table)
         except ServerError as error:
             if error.code in _AT_ONCE:
                 raise Conflict(f'Data Source "{datasource.name}" was altered at the same time; repeat it') from error
             raise _refused(error, workspace, datasource.table, datasource.name, "change") from error
+
+    async def _await_columns(self, workspace: Workspace, table: str) -> None:
+        """Wait, on a cluster, until every server has the same columns, for a while: a replica follows a moment later.
+
+        Raises:
+            ServerError: ClickHouse does not say.
+        """
+        clock, names = (
+            self._client.clock,
+            {"database": workspace.database, "table": table, "local": self._at.local(table)},
+        )
+        deadline = clock.monotonic() + _KNOWN_SECONDS_MAX
+        while self._at.cluster and clock.monotonic() < deadline:
+            if (await self._client.rows(columns_known(self._at), names))[0][0] <= 1:
+                return
+            await clock.sleep(_LOOK_SECONDS)
 
     async def drop_strays(self, workspace: Workspace, datasource: Datasource) -> None:
         """Drop the columns that `datasource`, as recorded, does not have: what an alter that came to nothing left.
@@ -177,6 +198,14 @@ def sizes(at: Topology) -> str:
     """Return the query for rows and bytes of each local table of a database, and whether some are marked as deleted."""
     what = "table, sum(rows), sum(bytes_on_disk), max(has_lightweight_delete)"
     return f"SELECT {what} FROM {at.system('parts')} WHERE active AND database = {{database:String}} GROUP BY table"  # noqa: S608
+
+
+def columns_known(at: Topology) -> str:
+    """Return the query for how many opinions the servers have of the columns of `{table}` and of the one it is over."""
+    each = "SELECT arraySort(groupUniqArray((name, type))) AS columns"
+    where = "database = {database:String} AND table IN ({table:String}, {local:String})"
+    found = f"{each} FROM {at.everywhere('columns')} WHERE {where} GROUP BY hostName(), table"
+    return f"SELECT uniqExact(columns) FROM ({found})"  # noqa: S608  ours
 
 
 def _refused(error: ServerError, workspace: Workspace, table: str, name: str, what: str) -> GatewayError:

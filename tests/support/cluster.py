@@ -2,7 +2,7 @@
 
 Real are the Distributed tables, where they send rows, and what reading through them is. The library has no queue for DDL
 and no replicas, so of each statement the words for these are taken out before it runs: `ON CLUSTER`, `Replicated`. What
-they say is in tests/unit/clickhouse/golden.
+they say is in tests/unit/clickhouse/golden. Every table is one that is too large to be dropped without saying so.
 
 Run as a script this module is the process.
 """
@@ -22,6 +22,8 @@ CLUSTER = "one"
 
 _CONFIG = """<clickhouse>
     <tcp_port>9000</tcp_port>
+    <max_table_size_to_drop>1</max_table_size_to_drop>
+    <max_partition_size_to_drop>1</max_partition_size_to_drop>
     <remote_servers><one><shard>
         <internal_replication>true</internal_replication>
         <replica><host>127.0.0.1</host><port>9000</port></replica>

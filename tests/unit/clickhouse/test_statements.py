@@ -13,7 +13,7 @@ import pytest
 from gateway.clickhouse import ddl, staging
 from gateway.clickhouse.topology import BY_BATCH, FIRST_SHARD, ONE_SERVER, Topology, sharding_of
 from gateway.control.databases import names as database_names
-from gateway.control.tables import sizes
+from gateway.control.tables import columns_known, sizes
 from gateway.control.view_objects import views
 from gateway.imports.delete_rows import mutation_query, partition_query, parts_query
 from gateway.schema.columns import parse_schema
@@ -78,7 +78,10 @@ def statements(at: Topology) -> dict[str, tuple[str, ...]]:
         "… the view dropped": (ddl.drop_view(at, "ws_1", "n_1__view"),),
         "all views": (views(at),),
         "all databases": (database_names(at),),
-        "a data source altered": ddl.alter_table(at, "ws_1", "t_1", operations),
+        "a data source altered": (
+            *ddl.alter_table(at, "ws_1", "t_1", operations),
+            *([columns_known(at)] if at.cluster else []),
+        ),
         "… of what no column knows": ddl.alter_table(at, "ws_1", "t_1", ["REMOVE TTL"]),
         "… a column that is not recorded": ddl.alter_table(at, "ws_1", "t_1", ddl.drop_columns(["stray"])),
         "… emptied": (ddl.truncate_table(at, "ws_1", "t_1"),),

@@ -55,6 +55,7 @@ def test_a_cluster_confirms_in_the_foreground_and_reads_where_it_inserted():
     assert found["distributed_foreground_insert"] == 1
     assert found["load_balancing"] == "in_order"
     assert found["insert_quorum"] == 2
+    assert (found["alter_sync"], found["replication_wait_for_inactive_replica_timeout"]) == (2, 0)
     assert "insert_quorum" not in Topology("main").settings
 
 

@@ -66,6 +66,7 @@ SELECT DISTINCT name FROM clusterAllReplicas('main', system.databases);
 -- a data source altered
 ALTER TABLE `ws_1`.`t_1_local` ON CLUSTER `main` DROP INDEX IF EXISTS `by_n`, ADD COLUMN `city` String, MODIFY TTL at + toIntervalDay(9);
 ALTER TABLE `ws_1`.`t_1` ON CLUSTER `main` ADD COLUMN IF NOT EXISTS `city` String;
+SELECT uniqExact(columns) FROM (SELECT arraySort(groupUniqArray((name, type))) AS columns FROM clusterAllReplicas('main', system.columns) WHERE database = {database:String} AND table IN ({table:String}, {local:String}) GROUP BY hostName(), table);
 
 -- … of what no column knows
 ALTER TABLE `ws_1`.`t_1_local` ON CLUSTER `main` REMOVE TTL;
