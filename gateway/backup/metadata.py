@@ -6,12 +6,16 @@ when a gateway of this version opens it.
 
 import asyncio
 import errno
+import filecmp
+import os
+import shutil
 import sqlite3
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Table, insert, select, update
 
 from gateway.catalog import tables
 from gateway.catalog.database import Database, Transaction
@@ -85,7 +89,27 @@ def load(path: Path, url: str, clock: Clock) -> None:
         IncompatibleCatalog: the file is of a later version.
         Unavailable: the database does not answer.
     """
-    asyncio.run(_copy_all(file_url(path), url, clock, is_source_ours=True))
+    if is_postgresql(url):
+        asyncio.run(_copy_all(file_url(path), url, clock, is_source_ours=True))
+        return
+    target = Path(url.partition(":///")[2])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.part")
+    shutil.copyfile(path, part)
+    os.sync()
+    part.rename(target)
+
+
+def holds(path: Path, url: str, clock: Clock) -> bool:
+    """Return whether the record at `url` is the one in the file: `load` was done, and nobody changed anything since.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
+    if is_postgresql(url):
+        return asyncio.run(_is_same(file_url(path), url, clock))
+    target = Path(url.partition(":///")[2])
+    return target.exists() and filecmp.cmp(path, target, shallow=False)
 
 
 def end_jobs(path: Path) -> None:
@@ -114,6 +138,26 @@ async def _copy_all(source_url: str, target_url: str, clock: Clock, *, is_source
     finally:
         await source.aclose()
         await target.aclose()
+
+
+async def _is_same(one_url: str, other_url: str, clock: Clock) -> bool:
+    one, other = Database(one_url, clock), Database(other_url, clock)
+    try:
+        for database in (one, other):
+            if (await database.look_at_layout()).revision != HEAD:
+                return False
+        async with one.reading() as left, other.reading() as right:
+            for table in tables.metadata.sorted_tables:
+                if await _rows(left, table) != await _rows(right, table):
+                    return False
+        return True
+    finally:
+        await one.aclose()
+        await other.aclose()
+
+
+async def _rows(transaction: Transaction, table: Table) -> Counter[tuple[object, ...]]:
+    return Counter(await transaction.each(select(table), tuple))
 
 
 async def _check_empty(url: str, clock: Clock) -> None:

@@ -1,20 +1,23 @@
 """Restore: an archive into an empty data directory, and an empty metadata database.
 
 Everything is unpacked into `restoring/` of the data directory and compared with what was written. Only then it is moved
-to its place; `sluice serve` does not start while that directory is there. So a restore that was killed, or an archive
-that turns out to be damaged, leaves nothing that could be taken for a node; the next restore begins anew.
+to its place, the record last; `sluice serve` does not start while that directory is there. So a restore that was
+killed, or an archive that turns out to be damaged, leaves nothing that could be taken for a node. The next restore
+begins anew; if the record was in its place already, the last step but one, it finishes what was begun.
 """
 
 import os
+import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Final
 
+import msgspec
+
 from gateway.backup.archive import BadArchive, Header, Reader, Source
-from gateway.backup.metadata import check_empty, end_jobs, load
+from gateway.backup.metadata import check_empty, end_jobs, holds, load
 from gateway.backup.take import fingerprint
-from gateway.catalog.engines import is_postgresql
 from gateway.config import Settings, restoring_directory
 from gateway.core.clock import Clock
 from gateway.supervisor import claim_idle_directory
@@ -22,6 +25,10 @@ from gateway.supervisor import claim_idle_directory
 # What a directory may hold that is to be restored into: made by file systems, and by us.
 _NOTHING: Final = frozenset({"lost+found", "lock"})
 _PIECE_BYTES: Final = 1024 * 1024
+
+# In `restoring/`: what moves last, and which backup it is of.
+_RECORD: Final = "metadata.db"
+_BEGUN: Final = "backup.json"
 
 Seen = Callable[[int, int], object]
 
@@ -62,6 +69,8 @@ def restore(
             nothing was restored, and the directory is as it was, or says that it is not finished.
     """
     with claim_idle_directory(settings.data_dir):
+        if (done := _finish(settings, file, clock)) is not None:
+            return done
         _check_empty(settings.data_dir)
         check_empty(settings.database_url, clock)
         fresh = restoring_directory(settings.data_dir)
@@ -92,6 +101,7 @@ def _unpack(
                 target.write(piece)
 
     header = _read(file, seen, take, lambda found: _check(settings, found, new_secret, metadata_only))
+    (fresh / _BEGUN).write_bytes(msgspec.json.encode(header))
     _keep_secret(settings, fresh)
     if header.kind == "metadata" or metadata_only:
         end_jobs(fresh / "metadata.db")
@@ -172,16 +182,39 @@ def _keep_secret(settings: Settings, fresh: Path) -> None:
 
 
 def _put_in_place(settings: Settings, fresh: Path, clock: Clock) -> None:
-    """Move everything to its place; the last step is the one by which it is whole."""
-    record = fresh / "metadata.db"
-    if is_postgresql(settings.database_url):
-        load(record, settings.database_url, clock)
-        record.unlink()
-    else:
-        path = Path(settings.database_url.partition(":///")[2])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(record, path)
+    """Move everything to its place, the record last and in one step; who finds it there has only to tidy up."""
     for path in fresh.iterdir():
-        path.rename(settings.data_dir / path.name)
+        if path.name not in {_RECORD, _BEGUN}:
+            path.rename(settings.data_dir / path.name)
     os.sync()
-    fresh.rmdir()
+    load(fresh / _RECORD, settings.database_url, clock)
+    _tidy_up(fresh)
+
+
+def _finish(settings: Settings, file: IO[bytes], clock: Clock) -> Header | None:
+    """Finish a restore that was cut off when its record was in its place; None if there is none.
+
+    Raises:
+        RestoreFailed: it was of another backup than `file`.
+        BadArchive, Unavailable: see `restore`.
+    """
+    fresh = restoring_directory(settings.data_dir)
+    if not ((fresh / _BEGUN).exists() and holds(fresh / _RECORD, settings.database_url, clock)):
+        return None
+    begun = msgspec.json.decode((fresh / _BEGUN).read_bytes(), type=Header)
+    if Reader(file, lambda _: None).header != begun:
+        raise RestoreFailed(
+            f"{settings.data_dir} and the metadata database hold another backup, whose restore was cut off just "
+            "before its end: repeat it with that backup, which finishes it, or empty both"
+        )
+    _tidy_up(fresh)
+    return begun
+
+
+def _tidy_up(fresh: Path) -> None:
+    """Take `restoring/` away, in one step; what is left if this is cut off is removed by the next backup."""
+    os.sync()
+    run = fresh.parent / "run"
+    run.mkdir(exist_ok=True)
+    done = fresh.rename(run / f"backup-{secrets.token_hex(4)}")
+    shutil.rmtree(done, ignore_errors=True)

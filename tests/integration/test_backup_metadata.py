@@ -1,7 +1,10 @@
 """The metadata in backups: of SQLite and PostgreSQL, into either, of every layout there was."""
 
 import asyncio
+import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import closing
 from functools import partial
@@ -19,6 +22,7 @@ from gateway.jobs.models import NewJob
 from tests.support import commands
 
 LAYOUTS = Path(__file__).parents[1] / "unit" / "catalog" / "layouts"
+ROOT = Path(__file__).parents[2]
 EARLIER = [path.stem for path in sorted(LAYOUTS.glob("*.sql"))]
 SECRET = "s" * 40
 SERVER = ("--clickhouse-url", "http://default:x@127.0.0.1:8123/")
@@ -267,3 +271,88 @@ def test_a_backup_of_which_the_database_cannot_be_told_is_whole_and_says_so(tmp_
     assert code == 0
     assert "the backup is whole, but the metadata database could not be told of it" in said
     assert sluice("restore", "--check", tmp_path / "1.tar").returncode == 0
+
+
+KILLED = """
+import os, signal, sys
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from gateway.cli import main
+
+at = sys.argv.pop(1)
+
+@event.listens_for(Engine, "after_cursor_execute")
+def look_at_statement(connection, cursor, statement, *_):
+    if at in statement:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def look_at_file(name, values):
+    call, _, path = at.partition(":")
+    if name == call and str(values[0]).endswith(path):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(look_at_file)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def killed(at, *arguments):
+    """Run a command that is killed after the statement, or before the call on a file, that `at` names."""
+    command = [sys.executable, "-c", KILLED, at, *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, env=commands.environment(SECRET), capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+@pytest.mark.parametrize(
+    "where, at",
+    [
+        ("server", "os.rename:restoring/secret"),
+        ("server", "INSERT INTO tokens"),
+        ("server", "os.mkdir:new/run"),
+        ("file", "os.rename:.metadata.db.part"),
+        ("file", "os.mkdir:new/run"),
+    ],
+)
+def test_a_restore_that_was_cut_off_is_repeated_and_nothing_is_emptied_by_hand(tmp_path, request, where, at):
+    """Before the record is in its place, in the middle of that, and when nothing but tidying up is left."""
+    url = request.getfixturevalue("postgres_url") if where == "server" else file_url(tmp_path / "db" / "metadata.db")
+    a_file_of("3", tmp_path / "old" / "metadata.db")
+    archive = backed_up(tmp_path / "x.tar", "--data-dir", tmp_path / "old")
+    restore = ("restore", *SERVER, "--data-dir", tmp_path / "new", "--database-url", url)
+
+    killed(at, *restore, archive)
+    serve = sluice("serve", *SERVER, "--data-dir", tmp_path / "new", "--database-url", url, "--port", "0")
+    again = sluice(*restore, archive)
+
+    assert (serve.returncode, again.returncode) == (1, 0), again.stderr
+    assert everything(url) == everything(file_url(tmp_path / "old" / "metadata.db"))
+    assert (tmp_path / "new" / "secret").read_text().strip() == SECRET
+    assert not (tmp_path / "new" / "restoring").exists()
+
+
+def test_only_the_backup_that_was_cut_off_is_finished_and_only_if_nobody_used_it(tmp_path, postgres_url):
+    a_file_of("3", tmp_path / "old" / "metadata.db")
+    first = backed_up(tmp_path / "1.tar", "--data-dir", tmp_path / "old")
+    second = backed_up(tmp_path / "2.tar", "--data-dir", tmp_path / "old")
+    restore = ("restore", *SERVER, "--data-dir", tmp_path / "new", "--database-url", postgres_url)
+    killed("os.mkdir:new/run", *restore, first)
+    before = everything(postgres_url)
+
+    other = sluice(*restore, second)
+
+    assert other.returncode == 1
+    assert "repeat it with that backup, which finishes it" in other.stderr
+
+    async def use():
+        store = await CatalogStore.open(postgres_url, SystemClock())
+        async with store.change() as change:
+            await change.create_workspace("mine")
+        await store.aclose()
+
+    assert everything(postgres_url) == before
+    asyncio.run(use())
+    used = sluice(*restore, first)
+
+    assert used.returncode == 1
+    assert "is not empty" in used.stderr
+    assert len(everything(postgres_url)["workspaces"]) == len(before["workspaces"]) + 1
