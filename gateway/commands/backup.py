@@ -83,7 +83,7 @@ def bring_back(options: Mapping[str, Any]) -> int:
         *(BadArchive, RestoreFailed, NotEmpty, DirectoryTaken, GatewayError),
         *(OSError, sqlite3.Error),
     ) as error:
-        complain(f"nothing was restored: {reason_of(error)}")
+        complain(f"{'that is no whole backup' if options['check'] else 'nothing was restored'}: {reason_of(error)}")
         return EXIT_FAILED
     complain(f"restored into {settings.data_dir}: {_told(header)}")
     if header.kind == "metadata":

@@ -11,6 +11,7 @@ beside them.
 import asyncio
 import errno
 import fcntl
+import hashlib
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -113,7 +114,8 @@ async def claim_place(settings: Settings, clock: Clock) -> AsyncIterator[None]:
         NodeRefused: one of them has the same place, or another secret.
     """
     if not settings.database_url.startswith("postgresql"):
-        yield  # and nothing is imported that takes long
+        with _agreed(Path(settings.database_url.partition(":///")[2]), settings.secret):
+            yield  # and nothing is imported that takes long
         return
     from gateway.catalog.presence import NotAlone, Presence  # noqa: PLC0415
 
@@ -128,6 +130,36 @@ async def claim_place(settings: Settings, clock: Clock) -> AsyncIterator[None]:
     finally:
         keeping.cancel()
         await presence.aclose()
+
+
+@contextmanager
+def _agreed(database: Path, secret: str) -> Iterator[None]:
+    """Hold, beside a file of SQLite, which secret goes with it: all who have the file open have the same one.
+
+    Raises:
+        NodeRefused: a gateway uses the file with another secret, or there is no directory for it.
+        OSError: the directory of the file cannot be written.
+    """
+    if not database.parent.is_dir():
+        raise NodeRefused(
+            f"{database.parent}: there is no such directory: make it, or give another with --database-url"
+        )
+    mark = hashlib.blake2b(secret.encode(), digest_size=16, person=b"sluice-secret").hexdigest().encode()
+    descriptor = os.open(database.with_name(database.name + ".nodes"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        if _locked(descriptor):  # nobody uses it
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, mark, 0)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        if os.pread(descriptor, len(mark), 0) != mark:
+            raise NodeRefused(
+                f"a gateway with another secret uses {database}: each would take the tokens of the other for forged. "
+                "Give this one a database of its own (--database-url), or both the same secret (SLUICE_SECRET); nodes "
+                "on several machines share PostgreSQL"
+            )
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

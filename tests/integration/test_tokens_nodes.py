@@ -1,11 +1,17 @@
 """Two nodes that share their metadata: what one answers about tokens, the other has heard."""
 
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+from tests.support.commands import environment
 from tests.support.gateway import Gateway, shared_gateway  # noqa: F401  a fixture
 from tests.support.jwts import claims, sign
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +26,21 @@ def other(gateway, tmp_path_factory):
         yield node
     finally:
         node.end()
+
+
+def test_a_node_with_another_secret_on_the_same_database_is_refused(gateway, other, tmp_path):
+    """It makes a secret of its own, as any does on an empty data directory."""
+    command = [sys.executable, "-m", "gateway", "serve", "--data-dir", tmp_path, "--port", "0"]
+    command += ["--database-url", gateway.database_url]
+
+    refused = subprocess.run(
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=120, check=False
+    )
+
+    assert refused.returncode == 2
+    assert "with another secret uses" in refused.stderr or "has another secret" in refused.stderr
+    assert "SLUICE_SECRET" in refused.stderr
+    assert other.get("/ready", token="").status == 200
 
 
 def valid(node, token):
