@@ -258,6 +258,18 @@ def test_what_is_selected_is_there():
     assert (target["kind"], target["name"]) == (gateway["kind"], gateway["metadata"]["name"])
 
 
+def test_the_network_policy_is_for_every_pod():
+    """Also those of components, which get no label from the base."""
+    base = yaml.safe_load((HERE / "base" / "kustomization.yaml").read_text())
+    added = {}
+    for each in base["labels"]:
+        added |= each["pairs"] if each.get("includeSelectors") else {}
+    wanted = added | one("NetworkPolicy")["spec"]["podSelector"]["matchLabels"]
+    for name, (_, template) in pods().items():
+        has = template["metadata"]["labels"] | (added if name == "sluice-gateway" else {})
+        assert wanted.items() <= has.items(), name
+
+
 def test_the_autoscaler_goes_by_a_metric_that_there_is():
     names = {metric.name for metric in metrics.declared()}
     wanted = one("HorizontalPodAutoscaler")["spec"]["metrics"][0]["pods"]["metric"]["name"]
