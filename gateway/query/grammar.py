@@ -124,6 +124,26 @@ class Grammar(ClickHouseParser):
             self.raise_error("Expected SELECT")
         return super()._parse_statement()
 
+    def _parse_group(self, skip_group_by_token: bool = False) -> exp.Group | None:
+        """Read GROUP BY; sqlglot would take the word FORMAT behind ALL and WITH TOTALS for one more column."""
+        if not skip_group_by_token and not self._match(TokenType.GROUP_BY):
+            return None
+        group = exp.Group()
+        if self._match(TokenType.ALL):
+            group.set("all", True)
+        else:
+            group.set("expressions", self._parse_csv(self._grouped))
+        while self._match(TokenType.WITH):
+            mode = self._parse_cube_or_rollup(with_prefix=True)
+            if mode is None and not self._match_text_seq("TOTALS"):
+                self._retreat(self._index - 1)
+                break
+            group.set(mode.key if mode else "totals", [mode] if mode else True)
+        return group
+
+    def _grouped(self) -> exp.Expr | None:
+        return self._parse_grouping_sets() or self._parse_cube_or_rollup() or self._parse_disjunction()
+
     # ---- calls ----
 
     def _parse_function(self, *args: Any, **kwargs: Any) -> exp.Expr | None:

@@ -38,7 +38,7 @@ _TIMEOUT: Final = frozenset({159, 160})
 _BUSY: Final = frozenset({202, 203, 209, 210, 279, 519, 745})
 _RESULT_TOO_LARGE: Final = frozenset({396})
 
-OVERRUN_SECONDS: Final = 5.0
+OVERRUN_SECONDS: Final = 10.0
 """How long after its time an answer is waited for: the engine knows better what it was doing."""
 
 # An answer up to here is sent with its length, and may be kept.

@@ -2,7 +2,7 @@
 
 Each is a table of the workspace's own database, so nobody reads about another. Names, types and order of the columns
 are the contract's: people write `SELECT *`, and clients read states by type. What this gateway has no such thing of
-(Kafka, sinks) is there and empty, because clients look at all of them in one query.
+(Kafka, sinks, releases) is there and empty, because clients look at all of them in one query.
 
 Source: service-datasources.md, section 3.
 """
@@ -96,7 +96,7 @@ _TABLES: Final = (
         made_of="pipe_stats_rt",
         view="SELECT toStartOfDay(start_datetime) AS date, pipe_id, anyLast(pipe_name) AS pipe_name, "
         "avgState(duration) AS avg_duration_state, sum(toUInt64(error)) AS error_count, count() AS view_count, "
-        "quantilesTimingState(0.9, 0.95, 0.99)(toFloat64(duration)) AS quantile_timing_state, "
+        "quantilesTimingState(0.9, 0.95, 0.99)(toFloat64(duration) * 1000) AS quantile_timing_state, "
         "sum(read_bytes) AS read_bytes_sum, sum(read_rows) AS read_rows_sum, "
         "sum(toFloat64(cpu_time)) AS cpu_time_sum, anyLast(resource_tags) AS resource_tags "
         "FROM {source} GROUP BY pipe_id, date",
@@ -120,6 +120,30 @@ _TABLES: Final = (
         "release String, resource_tags Array(String)",
         "timestamp",
         "datasource_id, timestamp",
+    ),
+    ServiceTable(
+        "datasources_ops_stats",
+        "event_date DateTime, datasource_id String, datasource_name String, event_type LowCardinality(String), "
+        "pipe_id String, pipe_name String, error_count UInt64, executions UInt64, "
+        "avg_elapsed_time_state AggregateFunction(avg, Float32), "
+        "quantiles_state AggregateFunction(quantiles(0.9, 0.95, 0.99), Float64), read_rows UInt64, read_bytes UInt64, "
+        "written_rows UInt64, written_bytes UInt64, written_rows_quarantine UInt64, "
+        "written_bytes_quarantine UInt64, cpu_time Float64, resource_tags Array(String)",
+        "event_date",
+        "event_date, event_type, datasource_id, pipe_id",
+        "SummingMergeTree",
+        made_of="datasources_ops_log",
+        view="SELECT toStartOfDay(log.timestamp) AS event_date, log.datasource_id AS datasource_id, "
+        "anyLast(log.datasource_name) AS datasource_name, toLowCardinality(log.event_type) AS event_type, "
+        "log.pipe_id AS pipe_id, anyLast(log.pipe_name) AS pipe_name, countIf(log.result != 'ok') AS error_count, "
+        "count() AS executions, avgState(log.elapsed_time) AS avg_elapsed_time_state, "
+        "quantilesState(0.9, 0.95, 0.99)(toFloat64(log.elapsed_time)) AS quantiles_state, "
+        "sum(log.read_rows) AS read_rows, sum(log.read_bytes) AS read_bytes, sum(log.written_rows) AS written_rows, "
+        "sum(log.written_bytes) AS written_bytes, sum(log.written_rows_quarantine) AS written_rows_quarantine, "
+        "sum(log.written_bytes_quarantine) AS written_bytes_quarantine, sum(toFloat64(log.cpu_time)) AS cpu_time, "
+        "anyLast(log.resource_tags) AS resource_tags "
+        "FROM {source} AS log GROUP BY event_date, datasource_id, event_type, pipe_id",
+        days=0,
     ),
     ServiceTable(
         "block_log",
@@ -184,6 +208,51 @@ _TABLES: Final = (
         "origin String, feature String",
         "start_time",
         "start_time, user_email, request_id",
+    ),
+    ServiceTable(
+        "releases_log",
+        "timestamp DateTime64(3), event_type LowCardinality(String), commit String, semver String, token String, "
+        "token_name String, result LowCardinality(String), error String",
+        "timestamp",
+        "semver, timestamp",
+    ),
+    ServiceTable(
+        "data_transfer",
+        "timestamp DateTime, event LowCardinality(String), origin_provider LowCardinality(String), "
+        "origin_region LowCardinality(String), destination_provider LowCardinality(String), "
+        "destination_region LowCardinality(String), kind LowCardinality(String), bytes UInt64",
+        "timestamp",
+        "timestamp",
+    ),
+    ServiceTable(
+        "cluster_control_log",
+        "timestamp DateTime64(3), workspace_id String, workspace_name String, pipe_name String, "
+        "rate_limit_type LowCardinality(String), action LowCardinality(String), limit_metadata String",
+        "timestamp",
+        "timestamp, pipe_name",
+    ),
+    ServiceTable(
+        "hook_log",
+        "timestamp DateTime, request_id String, import_id Nullable(String), job_id Nullable(String), source String, "
+        "hook_id String, name String, operation String, status String, datasource_id String, datasource_name String, "
+        "processing_time Nullable(Float32), processing_error Nullable(String)",
+        "timestamp",
+        "timestamp, datasource_name",
+    ),
+    ServiceTable(
+        "data_guess",
+        "user_id LowCardinality(String), datasource_id LowCardinality(String), timestamp DateTime, "
+        "path LowCardinality(String), type LowCardinality(String), num Float64, str String",
+        "timestamp",
+        "user_id, datasource_id, timestamp",
+    ),
+    ServiceTable(
+        "query_validator_log",
+        "version LowCardinality(String), stable_version LowCardinality(String), query_hash UInt64, "
+        "query_last_execution DateTime, resource_type LowCardinality(String), resource_name String, query_id String, "
+        "query String, error_code Int16, error String, fix_suggestion String, run_validation DateTime",
+        "run_validation",
+        "query_hash, run_validation",
     ),
 )
 

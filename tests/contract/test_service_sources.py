@@ -9,6 +9,7 @@ import pytest
 from gateway.auth.token import mint
 from gateway.catalog import CatalogStore
 from gateway.core.clock import SystemClock
+from gateway.schema.service import SERVICE_TABLES
 from tests.support.gateway import Gateway
 from tests.support.waiting import until
 
@@ -40,6 +41,13 @@ SOURCES = (
     "kafka_ops_log",
     "sinks_ops_log",
     "llm_usage",
+    "datasources_ops_stats",
+    "releases_log",
+    "data_transfer",
+    "cluster_control_log",
+    "hook_log",
+    "data_guess",
+    "query_validator_log",
 )
 
 
@@ -96,6 +104,24 @@ def test_what_is_done_to_a_data_source_is_in_the_operations_log(gateway):
     assert found["alter"]["request_id"] == altered.headers["X-Request-Id"]
     assert (found["quarantine-replay"]["rows"], found["quarantine-replay"]["rows_quarantine"]) == (0, 1)
     assert found["quarantine-replay"]["job_id"]
+
+
+def test_the_operations_of_a_day_are_added_up(gateway):
+    name = gateway.create_datasource("id UInt32 `json:$.id`")
+    for _ in range(3):
+        gateway.post(f"/v0/datasources/{name}/truncate")
+
+    query = (
+        "SELECT event_type, sum(executions) AS n, sum(error_count) AS errors, any(datasource_name) AS name, "
+        "avgMerge(avg_elapsed_time_state) > 0 AS is_timed, "
+        "arrayAll(s -> s > 0, quantilesMerge(0.9, 0.95, 0.99)(quantiles_state)) AS has_quantiles "
+        f"FROM tinybird.datasources_ops_stats WHERE datasource_id = '{gateway.datasource_id(name)}' "
+        "GROUP BY event_type ORDER BY event_type"
+    )
+    found = until(lambda: gateway.sql(query), lambda rows: [row["n"] for row in rows] == [1, 3])
+
+    same = {"errors": 0, "name": name, "is_timed": 1, "has_quantiles": 1}
+    assert found == [{"event_type": "create", "n": 1, **same}, {"event_type": "truncate", "n": 3, **same}]
 
 
 def test_imports_are_in_the_operations_log_and_their_blocks_in_the_block_log(gateway):
@@ -167,11 +193,7 @@ def test_all_of_them_can_be_read_in_one_query_as_clients_do(gateway):
         f"SELECT 'tinybird.{name}' AS source, toDateTime64({time_}, 3) AS timestamp, "
         f"formatRowNoNewline('JSONEachRow', *) AS data FROM tinybird.{name} "
         f"WHERE {time_} >= parseDateTimeBestEffort('2020-01-01T00:00:00Z')"
-        for name, time_ in zip(
-            SOURCES,
-            ("timestamp", "timestamp", "created_at", "timestamp", "timestamp", "timestamp", "start_time"),
-            strict=True,
-        )
+        for name, time_ in ((each, SERVICE_TABLES[each].time) for each in SOURCES)
     ]
 
     answer = gateway.get(

@@ -304,6 +304,12 @@ def test_who_asked_what_is_in_pipe_stats(gateway, hits):
     )
     (daily,) = gateway.sql(f"{states} FROM tinybird.pipe_stats WHERE pipe_id = '{pipe_id}'")
     assert daily == {"views": 3, "errors": 1, "is_timed": 1, "quantiles": 3, "kind": "AggregateFunction(avg, Float32)"}
+    (slowest,) = gateway.sql(
+        f"SELECT max(duration) * 1000 AS ms FROM tinybird.pipe_stats_rt WHERE pipe_id = '{pipe_id}'"
+    )
+    timing = "quantilesTimingMerge(0.9, 0.95, 0.99)(quantile_timing_state)[3] AS ms"
+    (slow,) = gateway.sql(f"SELECT {timing} FROM tinybird.pipe_stats WHERE pipe_id = '{pipe_id}'")
+    assert abs(slow["ms"] - slowest["ms"]) <= 1 + 0.05 * slowest["ms"]  # whole milliseconds, coarser above a second
     assert 'sluice_http_endpoint_seconds_count{pipe="' in gateway.get("/metrics", token="").text
 
 
@@ -359,3 +365,18 @@ def test_each_table_function_of_the_list_runs_where_one_may_only_read(gateway, c
 def test_a_function_of_templates_outside_of_one_says_how_it_is_meant(gateway):
     answer = gateway.get("/v0/sql", q="SELECT tb_secret('x')")
     assert answer.json["error"] == "Unknown function tb_secret. Usage: {{tb_secret('secret_name')}}"
+
+
+@pytest.mark.parametrize(
+    ("clause", "totals"),
+    [("ALL", None), ("e", None), ("ALL WITH TOTALS", 5), ("e WITH TOTALS", 5), ("e WITH ROLLUP", None)],
+)
+def test_format_and_settings_may_follow_any_group_by(gateway, hits, clause, totals):
+    q = f"SELECT n % 2 AS e, count() AS c FROM {hits} GROUP BY {clause}"
+    found = [
+        gateway.get("/v0/sql", q=f"{q} {end}").json for end in ("FORMAT JSON", "SETTINGS max_threads=1 FORMAT JSON")
+    ]
+    for each in found:
+        counts = sorted(row["c"] for row in each["data"])
+        assert counts == ([2, 3, 5] if "ROLLUP" in clause else [2, 3])
+        assert each.get("totals", {}).get("c") == totals

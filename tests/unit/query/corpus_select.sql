@@ -308,6 +308,14 @@ SELECT country, user_id, count(), grouping(country) FROM events GROUP BY GROUPIN
 
 SELECT country, count() FROM events GROUP BY ALL ORDER BY ALL
 
+SELECT country, count() AS c FROM events GROUP BY ALL WITH TOTALS SETTINGS max_threads = 1
+
+SELECT country, count() AS format FROM events GROUP BY country, 1 WITH CUBE HAVING format > 0 ORDER BY ALL
+
+SELECT count() AS c FROM (SELECT country AS format FROM events) GROUP BY format WITH ROLLUP WITH TOTALS ORDER BY c
+
+SELECT sum(c) FROM (SELECT country, count() AS c FROM events GROUP BY ALL) UNION ALL SELECT count() FROM events GROUP BY ALL
+
 SELECT country AS c, count() FROM events GROUP BY 1 ORDER BY 2 DESC, c ASC
 
 SELECT n FROM events ORDER BY n ASC NULLS FIRST, id LIMIT 5

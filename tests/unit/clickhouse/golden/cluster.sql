@@ -49,7 +49,7 @@ CREATE TABLE IF NOT EXISTS `ws_1`.`service_pipe_stats_local` ON CLUSTER `main` (
 CREATE TABLE IF NOT EXISTS `ws_1`.`service_pipe_stats` ON CLUSTER `main` AS `ws_1`.`service_pipe_stats_local` ENGINE = Distributed('main', 'ws_1', 'service_pipe_stats_local', 0);
 
 -- its view
-CREATE MATERIALIZED VIEW IF NOT EXISTS `ws_1`.`service_pipe_stats_view` ON CLUSTER `main` TO `ws_1`.`service_pipe_stats_local` AS SELECT toStartOfDay(start_datetime) AS date, pipe_id, anyLast(pipe_name) AS pipe_name, avgState(duration) AS avg_duration_state, sum(toUInt64(error)) AS error_count, count() AS view_count, quantilesTimingState(0.9, 0.95, 0.99)(toFloat64(duration)) AS quantile_timing_state, sum(read_bytes) AS read_bytes_sum, sum(read_rows) AS read_rows_sum, sum(toFloat64(cpu_time)) AS cpu_time_sum, anyLast(resource_tags) AS resource_tags FROM `ws_1`.`service_pipe_stats_rt_local` GROUP BY pipe_id, date;
+CREATE MATERIALIZED VIEW IF NOT EXISTS `ws_1`.`service_pipe_stats_view` ON CLUSTER `main` TO `ws_1`.`service_pipe_stats_local` AS SELECT toStartOfDay(start_datetime) AS date, pipe_id, anyLast(pipe_name) AS pipe_name, avgState(duration) AS avg_duration_state, sum(toUInt64(error)) AS error_count, count() AS view_count, quantilesTimingState(0.9, 0.95, 0.99)(toFloat64(duration) * 1000) AS quantile_timing_state, sum(read_bytes) AS read_bytes_sum, sum(read_rows) AS read_rows_sum, sum(toFloat64(cpu_time)) AS cpu_time_sum, anyLast(resource_tags) AS resource_tags FROM `ws_1`.`service_pipe_stats_rt_local` GROUP BY pipe_id, date;
 
 -- the view of a materialized node
 CREATE MATERIALIZED VIEW IF NOT EXISTS `ws_1`.`n_1__view` ON CLUSTER `main` TO `ws_1`.`t_2_local` AS SELECT id, count() AS c FROM ws_1.t_1_local GROUP BY id;
