@@ -4,8 +4,8 @@
     body is a form              its fields are parameters; a name that comes several times is a list
     any other body              is the SQL, as it is
 
-What stands in the URL goes before what stands in the body. Headers are not asked what a body is: clients send SQL as a
-form, and forms as nothing. Source: query.md §1.4, §2.2; pipes.md §4.
+Parameters in the URL go before those in the body; of `q` that in the body counts. Headers are not asked what a body is:
+clients send SQL as a form, and forms as nothing. Source: query.md §1.4, §2.2; pipes.md §4.
 """
 
 import re
@@ -29,6 +29,7 @@ _OURS: Final = frozenset([
     "output_format_parquet_string_as_string",
 ])  # fmt: skip
 _THEIRS: Final = "__tb__"
+_JSON: Final = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,8 @@ async def asked(request: Request) -> Asked:
     sql = ""
     body = await request.body()
     if body:
-        sent, sql = _body(body)
-        fields = {**sent, **fields}
+        sent, sql = _body(body, request.raw.headers.get("Content-Type", ""))
+        fields = {**sent, **fields, **({"q": sent["q"]} if sent.get("q") else {})}
     if not sql:
         found = fields.get("q")
         if found is not None and not isinstance(found, str):
@@ -81,13 +82,15 @@ async def asked(request: Request) -> Asked:
     return Asked(sql, fields, params)
 
 
-def _body(body: bytes) -> tuple[dict[str, Any], str]:
-    """Return the fields of a body, or else the SQL that it is."""
+def _body(body: bytes, kind: str) -> tuple[dict[str, Any], str]:
+    """Return the fields of a body, or else the SQL that it is; `kind` is what its sender calls it."""
     if body.lstrip().startswith(b"{"):
         try:
             return msgspec.json.decode(body, type=dict[str, Any]), ""
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             pass  # `{name:Type}` may begin a text that the fence can say more about
+    if kind.startswith(_JSON) and body.lstrip().startswith((b"{", b"[")):
+        raise InvalidRequest("The body is not a JSON object, as its Content-Type says")
     try:
         text = body.decode()
     except UnicodeDecodeError as error:

@@ -41,7 +41,6 @@ SOURCES = (
     "kafka_ops_log",
     "sinks_ops_log",
     "llm_usage",
-    "datasources_ops_stats",
     "releases_log",
     "data_transfer",
     "cluster_control_log",
@@ -114,14 +113,15 @@ def test_the_operations_of_a_day_are_added_up(gateway):
     query = (
         "SELECT event_type, sum(executions) AS n, sum(error_count) AS errors, any(datasource_name) AS name, "
         "avgMerge(avg_elapsed_time_state) > 0 AS is_timed, "
-        "arrayAll(s -> s > 0, quantilesMerge(0.9, 0.95, 0.99)(quantiles_state)) AS has_quantiles "
+        "length(quantilesMerge(0.9, 0.95, 0.99)(quantiles_state)) AS quantiles "
         f"FROM tinybird.datasources_ops_stats WHERE datasource_id = '{gateway.datasource_id(name)}' "
-        "GROUP BY event_type ORDER BY event_type"
+        "AND event_type = 'truncate' GROUP BY event_type"
     )
-    found = until(lambda: gateway.sql(query), lambda rows: [row["n"] for row in rows] == [1, 3])
+    found = until(lambda: gateway.sql(query), lambda rows: [row["n"] for row in rows] == [3])
 
-    same = {"errors": 0, "name": name, "is_timed": 1, "has_quantiles": 1}
-    assert found == [{"event_type": "create", "n": 1, **same}, {"event_type": "truncate", "n": 3, **same}]
+    assert found == [{"event_type": "truncate", "n": 3, "errors": 0, "name": name, "is_timed": 1, "quantiles": 3}]
+    reads = gateway.make_token(f"DATASOURCES:READ:{gateway.datasource_id(name)}")
+    assert gateway.get("/v0/sql", q=query, token=reads).status == 403
 
 
 def test_imports_are_in_the_operations_log_and_their_blocks_in_the_block_log(gateway):

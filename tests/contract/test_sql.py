@@ -45,8 +45,25 @@ def piped(gateway, hits):
         ("", "\n" + SQL + " ;", TEXT),
         (f"?q={quote(SQL)}", "", {}),
         ("?q=SELECT+2+FORMAT+CSV", SQL, TEXT),
+        ("?q=SELECT+3+FORMAT+CSV", dumps({"q": SQL}), {"Content-Type": "application/json"}),
+        ("?q=SELECT+3+FORMAT+CSV", urlencode({"q": SQL}), FORM),
+        (f"?q={quote(SQL)}", "q=&a=1", FORM),
     ],
-    ids=["get", "form", "form of the cli", "json", "json unsaid", "raw", "raw as form", "text", "post url", "both"],
+    ids=[
+        "get",
+        "form",
+        "form of the cli",
+        "json",
+        "json unsaid",
+        "raw",
+        "raw as form",
+        "text",
+        "post url",
+        "both",
+        "json and url",
+        "form and url",
+        "no q in the form",
+    ],
 )
 def test_the_sql_is_found_wherever_it_stands(gateway, target, body, headers):
     answer = gateway.request("GET" if body is None else "POST", "/v0/sql" + target, body, headers)
@@ -380,3 +397,9 @@ def test_format_and_settings_may_follow_any_group_by(gateway, hits, clause, tota
         counts = sorted(row["c"] for row in each["data"])
         assert counts == ([2, 3, 5] if "ROLLUP" in clause else [2, 3])
         assert each.get("totals", {}).get("c") == totals
+
+
+@pytest.mark.parametrize("body", ['{"q": "SELECT 1"', "[1]", '["SELECT 1"]', '{"q": "SELECT 1"} x', "{} {}"])
+def test_a_body_that_says_it_is_json_and_is_no_object_is_told_so(gateway, body):
+    answer = gateway.request("POST", "/v0/sql", body, {"Content-Type": "application/json"})
+    assert (answer.status, answer.json["error"]) == (400, "The body is not a JSON object, as its Content-Type says")
