@@ -223,6 +223,8 @@ async def test_a_large_result_is_one_document_streamed_or_not(http, name):
     """Several blocks of the engine, longer than the buffer: one header, one footer, nothing lost."""
     query = f"SELECT number, toString(number) AS s FROM numbers(200000) FORMAT {name}"
     settings = {"output_format_write_statistics": "0", "output_format_pretty_max_rows": "1000000"}
+    # Otherwise what Pretty draws in one frame depends on how soon after each other the blocks come.
+    settings |= {f"output_format_pretty_squash_{each}_ms": "600000" for each in ("consecutive", "max_wait")}
 
     _, streamed, _ = await ask(http, query, buffer_size="1000", max_threads="1", **settings)
     _, whole, _ = await ask(http, query, wait_end_of_query="1", max_threads="1", **settings)

@@ -40,8 +40,9 @@ class _Database:
 
     async def start(self):
         self._engine = await asyncio.to_thread(start_engine, self._directory, password="p" * 16, port=self._port)
-        self._port = self._engine.port
-        self.client = Client(ClientOptions(self._engine.url, "default", self._engine.password))
+        if not self._port:  # later ones are reached by the same client: it may be about to connect to them
+            self._port = self._engine.port
+            self.client = Client(ClientOptions(self._engine.url, "default", self._engine.password))
 
     async def kill(self):
         await asyncio.to_thread(self._engine.close)
