@@ -57,7 +57,7 @@ exit codes: 0 done; 1 it failed; 2 the settings or the command are wrong"""
 
 _CLICKHOUSE_SETTINGS: Final = ("clickhouse_url", "clickhouse_user", "clickhouse_password", "engine_memory_bytes_max")
 _ENGINE_SETTINGS: Final = ("data_dir", *_CLICKHOUSE_SETTINGS, "log_level", "log_format")
-_HEALTH_SETTINGS: Final = ("host", "port", "tls_certificate")
+_HEALTH_SETTINGS: Final = ("host", "port", "tls_certificate", "tls_key")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

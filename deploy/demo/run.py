@@ -65,11 +65,17 @@ def main() -> int:
     arguments.add_argument("--data-dir", help="where to keep data; default ./sluice-data, with --once a temporary one")
     arguments.add_argument("--port", type=int, help="default 7181, with --once any free one")
     options = arguments.parse_args()
+    port = options.port or (free_port() if options.once else 7181)
+    if is_taken(port):  # by another Sluice, perhaps: the proof would go there
+        print(
+            f"Port {port} is in use: stop what listens there, or choose another: make run ARGS='--port 8080'",
+            file=sys.stderr,
+        )
+        return 1
     with contextlib.ExitStack() as stack:
         if options.once and not options.data_dir:
             options.data_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="sluice-"))
         data_dir = options.data_dir or "./sluice-data"
-        port = options.port or (free_port() if options.once else 7181)
         server = start(data_dir, port)
         try:
             prove(server, Api(port))
@@ -197,6 +203,11 @@ Try next:
   curl -H "Authorization: Bearer $TOKEN" "{url}/v0/pipes/delays_by_weather.json?granularity=week&origin=JFK"
   {url}/docs is a page to try the endpoints on; docs/tutorial.md says how they came to be
   curl {url}/metrics""", flush=True)  # fmt: skip
+
+
+def is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_port() -> int:

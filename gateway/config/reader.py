@@ -12,6 +12,7 @@ All that is wrong is said at once, in one `ConfigurationError`. This is the only
 import difflib
 import os
 import re
+import ssl
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -285,7 +286,9 @@ def _serving_clashes(settings: Settings) -> Iterator[str]:
         try:
             certificate_of(settings)
         except OSError as error:
-            yield f"tls_certificate and tls_key can not be used: {error.strerror or error}"
+            is_pem = isinstance(error, ssl.SSLError)
+            reason = "they are no certificate and its key in PEM, or not of each other" if is_pem else error.strerror
+            yield f"tls_certificate and tls_key can not be used: {reason or error}"
 
 
 def _has_opentelemetry() -> bool:

@@ -78,7 +78,7 @@ class Handler:
         except ConnectionError:
             raise  # nobody is there to be answered
         except OSError as error:
-            log.exception("engine.spool_failed")
+            log.error("engine.spool_failed", extra={"reason": str(error)})  # noqa: TRY400  a full disk is no fault of the code
             return answer.failed(EngineError(NOT_ENOUGH_SPACE, f"The spool cannot be written: {error.strerror}"))
         except Exception:
             log.exception("engine.request_failed")

@@ -4,9 +4,7 @@ The same file, schema and options give the same blocks, always: that a job which
 stands on it (the number of the block is in the token of its insert).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 from gateway.ingest.fit import Fitted
 
@@ -30,10 +28,3 @@ class Block:
     empty_lines: int
     invalid_lines: int
     bytes: int
-
-
-class BlockReader(Protocol):
-    """Gives the blocks of one file, in a thread, in constant memory."""
-
-    def __iter__(self) -> Iterator[Block]:
-        """Return an iterator over the blocks; it raises InvalidRequest when the file cannot be read on."""

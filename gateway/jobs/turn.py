@@ -148,11 +148,16 @@ class Turn:
         is_told = is_outage or isinstance(error, GatewayError)
         why = str(error) if is_told else "internal error, its id helps to find it in the log"
         if failures >= (OUTAGES_MAX if is_outage else FAILURES_MAX):
-            self._log.error("jobs.given_up", failures=failures, exc_info=None if is_outage else error)
+            trace = None if is_outage else error
+            self._log.error("jobs.given_up", failures=failures, reason=str(error), exc_info=trace)
             return await self._end(Status.ERROR, f"The job was tried {failures} times and did not succeed: {why}")
         seconds = wait_seconds(failures)
         self._log.warning(
-            "jobs.retried", failures=failures, again_in_seconds=seconds, exc_info=None if is_outage else error
+            "jobs.retried",
+            failures=failures,
+            again_in_seconds=seconds,
+            reason=str(error),
+            exc_info=None if is_outage else error,
         )
         metrics.job_retries.labels(job.kind).inc()
         note = {"note": f"It will be tried again: {why}"}

@@ -14,7 +14,7 @@ Names come from the header, as plain names; without one they are `column_1`, `co
 Source: analyze.md §3, datasources.md §9. Pure.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -94,28 +94,6 @@ class CsvSample:
         extra = self.width - width
         left_out = (f"Beyond {COLUMNS_MAX} columns there is no room for {extra} fields more",) if extra else ()
         return Inferred(columns, self.records, left_out)
-
-
-def infer_csv(
-    records: Iterable[Sequence[str]],
-    header: Sequence[str] | None = None,
-    *,
-    wide: bool = False,
-    type_guessing: bool = True,
-) -> Inferred:
-    """Infer from records; those that have another number of fields than the header, or the first, are passed over.
-
-    Args:
-        records: without the header.
-        header: its cells; None if there is none.
-        wide: see `CsvSample.inferred`.
-        type_guessing: see there.
-    """
-    rows = list(records)
-    width = len(header) if header else next((len(row) for row in rows if row), 0)
-    sample = CsvSample(width)
-    sample.add(list(zip(*(row for row in rows if len(row) == width), strict=True)))
-    return sample.inferred(header, wide=wide, guessing=type_guessing)
 
 
 class _Field:

@@ -71,13 +71,3 @@ def normalize_name(text: str) -> str:
     """Return `text` as a plain name: other characters become `_`, and a leading digit gets the prefix `c_`."""
     name = re.sub(r"[^0-9A-Za-z_]", "_", text)
     return "c_" + name if name[:1].isdigit() else name
-
-
-def column_name_from_path(path: str) -> str:
-    """Return the column name for a JSONPath: `$.nested.nested_field` is `nested_nested_field`.
-
-    Array marks vanish; `$`, the whole record, is `data`.
-    """
-    keys = re.sub(r"\[:\]", "", path.removeprefix("$"))
-    keys = re.sub(r"\['([^']*)'\]|\[\"([^\"]*)\"\]", lambda found: "." + (found[1] or found[2] or ""), keys)
-    return normalize_name(keys.removeprefix(".").replace(".", "_")) or "data"

@@ -85,6 +85,7 @@ def configure(options: LoggingOptions, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(_LEVELS[options.level])
+    logging.getLogger("alembic").setLevel(max(_LEVELS[options.level], logging.WARNING))  # we say what was migrated
     logging.captureWarnings(capture=True)
     structlog.configure(
         processors=[

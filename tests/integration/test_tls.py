@@ -71,7 +71,7 @@ def test_settings_that_cannot_work_are_refused_by_name(tmp_path):
     for options, sentence in [
         (["--tls-key", str(certificate)], "tls_key is of no use without tls_certificate"),
         (["--tls-certificate", str(tmp_path / "missing")], "tls_certificate and tls_key can not be used: No such file"),
-        (["--tls-certificate", str(certificate)], "tls_certificate and tls_key can not be used:"),
+        (["--tls-certificate", str(certificate)], "can not be used: they are no certificate and its key in PEM"),
         (["--trusted-proxies", "proxy.example"], 'trusted_proxies has an entry "proxy.example"'),
     ]:
         command = [sys.executable, "-m", "gateway", "check-config", *options]

@@ -44,6 +44,13 @@ def lines(restored):
     return read
 
 
+def test_the_migration_tool_says_no_more_than_its_warnings(lines):
+    logging.getLogger("alembic.runtime.migration").info("Will assume non-transactional DDL.")
+    logging.getLogger("alembic.runtime.migration").warning("something")
+
+    assert [line["event"] for line in lines()] == ["something"]
+
+
 def test_an_event_is_one_line_of_json_with_its_fields(lines):
     get_logger("flush").warning("flush.retried", datasource="ws.events", attempt=3)
 

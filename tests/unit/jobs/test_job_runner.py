@@ -141,15 +141,15 @@ async def test_jobs_are_done_several_at_once_and_no_more_than_that(store, new, r
 
 
 async def test_a_job_is_kept_for_longer_than_its_lease_and_nobody_else_takes_it(store, new, runner, clock):
-    short = Timing(lease_seconds=0.5, heartbeat_seconds=0.05)
+    timing = Timing(lease_seconds=4, heartbeat_seconds=0.2)  # a busy machine holds up a heartbeat for a second
 
     async def work(_):
-        await clock.sleep(1.2)
+        await clock.sleep(5)
 
     codes = [Code(work), Code(work)]
     job = await store.create(new())
 
-    async with running(runner(codes[0], "a", short), runner(codes[1], "b", short)):
+    async with running(runner(codes[0], "a", timing), runner(codes[1], "b", timing)):
         assert (await end_of(store, job)).status is Status.DONE
 
     assert len(codes[0].begun + codes[1].begun) == 1
@@ -411,9 +411,9 @@ class TestLost:
         gate = Gate()
         code = Code(lambda _: gate.pass_through())
         job = await store.create(new())
-        short = Timing(lease_seconds=0.5, heartbeat_seconds=0.1)
+        timing = Timing(lease_seconds=3, heartbeat_seconds=0.2)
 
-        async with running(runner(code, timing=short)):
+        async with running(runner(code, timing=timing)):
             await gate.reached.wait()
             async with held(url):
                 await until(lambda: asyncio.sleep(0, not code.now))

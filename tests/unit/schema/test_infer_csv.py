@@ -3,7 +3,15 @@
 import pytest
 
 from gateway.schema.engines import default_sorting_key
-from gateway.schema.infer_csv import infer_csv
+from gateway.schema.infer_csv import CsvSample
+
+
+def infer_csv(records, header=None, *, wide=False, type_guessing=True):
+    """Infer from whole records; those that have another number of fields than the header, or the first, are passed over."""
+    width = len(header) if header else next((len(row) for row in records if row), 0)
+    sample = CsvSample(width)
+    sample.add(list(zip(*(row for row in records if len(row) == width), strict=True)))
+    return sample.inferred(header, wide=wide, guessing=type_guessing)
 
 
 def kind(*texts, **given):

@@ -4,7 +4,6 @@ import pytest
 
 from gateway.schema.errors import SchemaError
 from gateway.schema.jsonpath import EACH, parse_jsonpath
-from gateway.schema.names import column_name_from_path
 
 
 @pytest.mark.parametrize(
@@ -45,19 +44,3 @@ def test_anything_else_of_jsonpath_is_refused(text):
 def test_a_path_too_long_is_refused():
     with pytest.raises(SchemaError, match="the limit is"):
         parse_jsonpath("$." + "a" * 2000)
-
-
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [
-        ("$.nested.nested_field", "nested_nested_field"),
-        ("$.tags[:]", "tags"),
-        ("$.items[:].sku", "items_sku"),
-        ("$.event-data.event", "event_data_event"),
-        ("$.1st", "c_1st"),
-        ("$['a b'].c", "a_b_c"),
-        ("$", "data"),
-    ],
-)
-def test_a_path_gives_a_column_its_name(path, name):
-    assert column_name_from_path(path) == name
