@@ -1,6 +1,7 @@
 """What operators look at, on what runs: a gateway, a worker by itself, the engine, Prometheus' own tool."""
 
 import http.client
+import json
 import re
 import shutil
 import socket
@@ -10,13 +11,14 @@ import urllib.request
 from functools import partial
 
 import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.rehearse import tools
 from gateway.telemetry import metrics
 from tests.support import promql, waiting
 from tests.support.engine import engine_process
-from tests.support.gateway import shared_gateway, show_gateway_log  # noqa: F401  fixtures
+from tests.support.gateway import Gateway, shared_gateway, show_gateway_log  # noqa: F401  fixtures
 from tests.support.pipes import make_endpoint, rows
 
 until = partial(waiting.until, seconds_max=30)
@@ -127,6 +129,39 @@ def test_promtool_agrees(promtool, command):
     done = subprocess.run([promtool, *command], cwd=promql.RULES.parent, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_node_that_is_well_and_has_nothing_to_do_fires_no_alert(promtool, tmp_path):
+    """What it exports, unchanged for an hour and more; how full this machine's disk is, is another matter."""
+    gateway = Gateway(tmp_path, "--workers", "1")
+    try:
+        gateway.start()
+        text = until(lambda: gateway.get("/metrics", token="").text, lambda found: 'process="jobs-0"' in found)
+    finally:
+        gateway.end()
+    samples = [each for family in text_string_to_metric_families(text) for each in family.samples]
+    shown = [
+        {"series": f"{each.name}{{{labels_of(each)}}}", "values": f"{each.value!r}x80"}
+        for each in samples
+        if each.name != "sluice_log_free_bytes"
+    ]
+    shown.append({"series": 'up{job="sluice", instance="a"}', "values": "1x80"})
+    ask_for = {"expr": "count by (alertname, alertstate) (ALERTS)", "eval_time": "70m"}
+    waits = {"labels": '{alertname="SluiceBackupMissing", alertstate="pending"}', "value": 1}
+    test = {"interval": "1m", "input_series": shown, "promql_expr_test": [{**ask_for, "exp_samples": [waits]}]}
+    file = tmp_path / "idle.yml"
+    rules = [str(promql.RULES.parent / "sluice.yml")]
+    file.write_text(yaml.safe_dump({"rule_files": rules, "evaluation_interval": "1m", "tests": [test]}))
+
+    done = subprocess.run([promtool, "test", "rules", file], capture_output=True, text=True, check=False)
+
+    assert len(shown) > 50
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def labels_of(sample):
+    labels = {**sample.labels, "job": "sluice", "instance": "a"}
+    return ", ".join(f"{name}={json.dumps(value)}" for name, value in labels.items())
 
 
 def ask(port, path, method="GET"):

@@ -281,6 +281,9 @@ def test_the_cluster_is_two_shards_of_two_replicas_with_three_keepers_and_all_of
     }
     assert all(each.of["hostname"] == each.environment["CLICKHOUSE_REPLICA"] == each.name for each in servers)
     assert raft == keepers
+    assert keeper.findtext(
+        "keeper_server/storage_path"
+    )  # else a keeper takes its own files for another's when it restarts
     assert [each.text for each in layout.findall("zookeeper/node/host")] == list(keepers)
     assert {each.text for each in layout.findall("zookeeper/node/port")} == {keeper.findtext("keeper_server/tcp_port")}
 
