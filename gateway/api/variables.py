@@ -34,6 +34,6 @@ class VariablesApi:
         return json_response(await self._control.update(request.who, request.captures["name"], fields.get("value")))
 
     async def drop(self, request: Request) -> StreamResponse:
-        """Delete a variable."""
-        await self._control.drop(request.who, request.captures["name"])
+        """Delete a variable; with `force=true` also one that is used."""
+        await self._control.drop(request.who, request.captures["name"], is_forced=request.params.flag("force"))
         return json_response({"ok": True})

@@ -12,6 +12,7 @@ from gateway.catalog import Catalog, CatalogStore
 from gateway.clickhouse.client import Client
 from gateway.clickhouse.errors import ServerError
 from gateway.config import Settings, WorkerIdentity, place_of, uploads_directory
+from gateway.control.audit_jobs import AuditHandler
 from gateway.control.databases import Databases
 from gateway.control.oplog import OpsLogWriter
 from gateway.control.populating import PopulateHandler, Populating
@@ -21,6 +22,7 @@ from gateway.core.clock import Clock
 from gateway.imports import delete_rows, replay
 from gateway.imports import run as imports
 from gateway.jobs import JobHandler, JobRunner, JobStore, RunnerOptions
+from gateway.jobs.models import UNSEEN
 from gateway.outbound.address import parse_allow_list
 from gateway.outbound.fetch import Fetcher, FetchOptions
 
@@ -55,7 +57,8 @@ async def build_jobs(settings: Settings, identity: WorkerIdentity, clock: Clock)
     jobs = JobStore(store.database, clock)
     views = ViewObjects(client, catalog, store, jobs, clock)
     populating = Populating(client, catalog, store, views, basis.ops, clock, Random())  # noqa: S311  spreads retries
-    runs = runner(basis, jobs, {**copying.handlers, POPULATE: PopulateHandler(populating)})
+    audits = AuditHandler(catalog, basis.ops)
+    runs = runner(basis, jobs, {**copying.handlers, POPULATE: PopulateHandler(populating), UNSEEN: audits})
     return JobWorker(store, catalog, client, runs, writer, Databases(client, store, clock), copying, views)
 
 

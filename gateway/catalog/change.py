@@ -339,7 +339,7 @@ class Change(PipeChanges, VariableChanges):
         return new
 
     async def drop_token(self, token_id: str) -> None:
-        """Forget a token.
+        """Forget a token, and the limits that were its alone.
 
         Raises:
             NotFound: there is no such token.
@@ -349,6 +349,10 @@ class Change(PipeChanges, VariableChanges):
         if token.builtin:
             raise Conflict(f'"{token.name}" can not be deleted')
         await self._delete(tables.tokens, token_id)
+        workspace = rows.workspace_of(await self._row(tables.workspaces, token.workspace_id, "Workspace"))
+        own = [name for name in workspace.limits if name.endswith(f"@{token_id}")]
+        if own:
+            await self.limit_workspace(workspace.id, dict.fromkeys(own))
 
     # What all of them stand on
 

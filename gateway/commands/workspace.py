@@ -17,8 +17,10 @@ from gateway.catalog import BuiltinToken, CatalogStore, Token, Workspace
 from gateway.catalog.quotas import QUOTAS
 from gateway.commands import EXIT_FAILED, complain, say
 from gateway.config import ConfigurationError, Settings, load, with_secret
+from gateway.control.audit_jobs import audit_job
 from gateway.core.clock import SystemClock
 from gateway.core.errors import GatewayError, InvalidRequest, NotFound, reason_of
+from gateway.jobs import JobStore
 from gateway.query.service import OWN_LIMITS
 
 # Quotas, limits of queries, and rate limits.
@@ -71,6 +73,7 @@ async def _create(store: CatalogStore, settings: Settings, name: str, limits: Ma
         made = await change.create_workspace(name)
         await change.limit_workspace(made.id, _by_id(limits, await change.tokens_of(made.id)))
         token = next(each for each in await change.tokens_of(made.id) if each.builtin is BuiltinToken.WORKSPACE_ADMIN)
+    await _audit(store, "create", made, made.id)
     say(f"{made.name}\n  {made.id}\n  {mint(settings.secret.encode(), made.id, token.id)}\n")
 
 
@@ -80,6 +83,7 @@ async def _drop(store: CatalogStore, which: str, confirmation: str) -> None:
         raise InvalidRequest(f'"{confirmation}" is not the name of that workspace: nothing was dropped')
     async with store.change() as change:
         await change.drop_workspace(found.id)
+    await _audit(store, "drop", found)
     say(f"{found.name} is dropped\n")
 
 
@@ -88,7 +92,19 @@ async def _limit(store: CatalogStore, which: str, limits: Mapping[str, int | Non
     async with store.change() as change:
         tokens = await change.tokens_of(found.id)
         limited = await change.limit_workspace(found.id, _by_id(limits, tokens))
+    await _audit(store, "limit", limited, limited.id)
     say(f"{limited.name}\n  limits: {_shown(limited, tokens)}\n")
+
+
+async def _audit(store: CatalogStore, action: str, workspace: Workspace, *own: str) -> None:
+    """Leave word of what was done, for the audit log of the first workspace, the operator's, and those of `own`."""
+    clock = SystemClock()
+    for each in await store.list_workspaces():
+        if any(token.builtin is BuiltinToken.USER for token in await store.list_tokens(each.id)):
+            operation = f"sluice workspace {action}"
+            job = audit_job(operation, workspace.id, workspace.name, clock.now(), each.id, {each.id, *own})
+            await JobStore(store.database, clock).create(job)
+            return
 
 
 async def _found(store: CatalogStore, which: str) -> Workspace:

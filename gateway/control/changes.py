@@ -6,7 +6,7 @@ other removes what it left. What a kill leaves in between, a column that nothing
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -15,7 +15,7 @@ import structlog
 
 from gateway.auth.principal import Principal
 from gateway.auth.scopes import Action, Scope, parse_scope
-from gateway.catalog import Catalog, CatalogStore, Change, Datasource, Workspace
+from gateway.catalog import Catalog, CatalogStore, Change, Datasource, Snapshot, Workspace
 from gateway.control.copy_checks import check_copies
 from gateway.control.datasources import DatasourceControl, check_makeable
 from gateway.control.describe import described
@@ -220,14 +220,20 @@ class DatasourceChanges:
     async def fed(self, principal: Principal, which: str) -> dict[str, tuple[str, ...]]:
         """Return the data sources that rows of one reach through materialized views, and the pipes they take.
 
+        Those that the principal may see.
+
         Raises:
             Forbidden, NotFound: see `DatasourceControl.find`.
         """
         found = await self._control.find_fresh(principal, which, Action.DATASOURCE_LIST)
-        return fed(self._catalog.snapshot, found)
+        snapshot = self._catalog.snapshot
+        visible = {each.name for each in await self._control.visible(principal)}
+        return {
+            name: _seen(principal, snapshot, pipes) for name, pipes in fed(snapshot, found).items() if name in visible
+        }
 
     async def all_dependents(self, principal: Principal, *, is_recursive: bool = False) -> dict[str, tuple[str, ...]]:
-        """Return the same for every data source that the principal may see, by name.
+        """Return, for every data source that the principal may see, by name, those pipes that it may see and read it.
 
         `is_recursive`: also the pipes that read those pipes, and so on.
         """
@@ -235,7 +241,8 @@ class DatasourceChanges:
         snapshot = self._catalog.snapshot
         find = all_dependents if is_recursive else dependents
         # What hundreds of nodes read takes a while to find out; after the first time it is remembered.
-        return await asyncio.to_thread(lambda: {each.name: find(snapshot, each) for each in visible})
+        found = await asyncio.to_thread(lambda: {each.name: find(snapshot, each) for each in visible})
+        return {name: _seen(principal, snapshot, pipes) for name, pipes in found.items()}
 
     def _dependents(self, datasource: Datasource) -> tuple[str, ...]:
         """Return the names of the pipes that read `datasource`, or write to it: the one place that says so."""
@@ -282,6 +289,12 @@ class DatasourceChanges:
                 await self._control.tables.alter(workspace, recorded, back)
             return
         _log.warning("datasource.alter_left", datasource=datasource_id)
+
+
+def _seen(principal: Principal, snapshot: Snapshot, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of pipes that `principal` may see."""
+    pipes = [pipe for name in names if (pipe := snapshot.pipe(principal.workspace_id, name))]
+    return tuple(pipe.name for pipe in pipes if principal.allows(Action.PIPE_LIST, pipe.id, pipe.name))
 
 
 def _operation(event_type: str, datasource: Datasource, request_id: str, **options: str) -> Operation:

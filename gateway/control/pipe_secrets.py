@@ -43,6 +43,23 @@ def check_given_keep_secrets(snapshot: Snapshot, changed: Pipe) -> None:
             _check(found, pipe)
 
 
+def users_of(snapshot: Snapshot, workspace_id: str, secret: str) -> list[str]:
+    """Return the names of the pipes that are endpoints or copies, and use `secret`, or read what does."""
+    return [
+        pipe.name
+        for pipe in snapshot.pipes_of(workspace_id)
+        if (node := pipe.node(pipe.endpoint or (pipe.copy.node if pipe.copy else "")))
+        and any(_uses(each.sql, secret) for _, each in _read(snapshot, pipe, pipe, node))
+    ]
+
+
+def _uses(sql: str, secret: str) -> bool:
+    try:
+        return secret in sql and secret in compile_template(sql).secrets
+    except GatewayError:
+        return False
+
+
 def _read(snapshot: Snapshot, changed: Pipe, pipe: Pipe, node: Node) -> Iterator[tuple[Pipe, Node]]:
     """Yield `node` of `pipe` and every node that it reads, each with its pipe."""
     seen: set[str] = set()

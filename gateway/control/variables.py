@@ -4,6 +4,7 @@ A value goes in, and comes out only as a bound parameter of a query (`value`). I
 database, and no answer, log or error holds it.
 """
 
+import asyncio
 import re
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -13,11 +14,13 @@ from gateway.auth.principal import Principal
 from gateway.auth.scopes import Action
 from gateway.auth.seal import Seal
 from gateway.catalog import Catalog, CatalogStore, Snapshot, Variable
-from gateway.core.errors import InvalidRequest, NotFound, Unavailable
+from gateway.control.pipe_secrets import users_of
+from gateway.core.errors import Conflict, InvalidRequest, NotFound, Unavailable
 
 VARIABLES_MAX: Final = 100
 VALUE_BYTES_MAX: Final = 8 * 1024
 _NAME_CHARS_MAX: Final = 200
+_USERS_MAX: Final = 20  # that are named
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _TYPE: Final = "secret"
 
@@ -86,13 +89,20 @@ class VariableControl:
         await self._catalog.refresh()
         return _shown(changed)
 
-    async def drop(self, principal: Principal, name: str) -> None:
+    async def drop(self, principal: Principal, name: str, *, is_forced: bool = False) -> None:
         """Delete a variable.
 
         Raises:
             NotFound: there is none of that name.
+            Conflict: endpoints or copies use it, and it is not forced; their names are said.
         """
         found = await self._find(principal, name)
+        users = await asyncio.to_thread(users_of, self._catalog.snapshot, principal.workspace_id, name)
+        if users and not is_forced:
+            raise Conflict(
+                f'Variable "{name}" is used by {", ".join(users[:_USERS_MAX])}, which would fail without it: change '
+                "them first, give it another value with PUT, or send force=true"
+            )
         async with self._store.change() as change:
             await change.drop_variable(found.id)
         await self._catalog.refresh()

@@ -4,7 +4,7 @@ from sqlalchemy import or_, select
 
 from gateway.catalog.database import Database
 from gateway.catalog.tables import jobs
-from gateway.jobs.models import Job
+from gateway.jobs.models import UNSEEN, Job
 from gateway.jobs.rows import job_of
 
 
@@ -15,6 +15,6 @@ async def changed_jobs(database: Database, after: float, limit: int) -> list[Job
         Unavailable: the database does not answer.
     """
     is_new = or_(jobs.c.updated_at >= after, jobs.c.started_at >= after)
-    query = select(jobs).where(is_new).order_by(jobs.c.updated_at, jobs.c.id).limit(limit)
+    query = select(jobs).where(is_new, jobs.c.kind != UNSEEN).order_by(jobs.c.updated_at, jobs.c.id).limit(limit)
     async with database.reading() as transaction:
         return await transaction.each(query, job_of)

@@ -29,6 +29,9 @@ class Status(StrEnum):
         return self in _ENDS
 
 
+UNSEEN: Final = "audit"
+"""The kind of the jobs that are the gateway's own affair: no list and no log of jobs has them."""
+
 _ENDS: Final = frozenset({Status.DONE, Status.ERROR, Status.CANCELLED})
 
 # A mutation of the server that has begun is not taken back by halves: such a job is cancelled while it waits, or not.
@@ -40,7 +43,7 @@ class NewJob:
     """What a job is asked to be. The mappings are JSON, and not to be modified."""
 
     workspace_id: str
-    kind: str  # "import", "delete_data", "populateview", "copy", "quarantine_replay"
+    kind: str  # "import", "delete_data", "populateview", "copy", "quarantine_replay", UNSEEN
     spec: Mapping[str, Any] = field(default_factory=dict)  # what to do; never changes
     shown: Mapping[str, Any] = field(default_factory=dict)  # extra fields of the wire object, from the beginning
     token_id: str = ""

@@ -17,7 +17,7 @@ from gateway.catalog.tables import jobs
 from gateway.core import ids
 from gateway.core.clock import Clock
 from gateway.core.errors import Conflict, NotFound
-from gateway.jobs.models import Filters, Job, NewJob, Status
+from gateway.jobs.models import UNSEEN, Filters, Job, NewJob, Status
 from gateway.jobs.rows import ERRORS_MAX, job_of, json, row_of_new, sentence
 
 # How long ended jobs can be looked at, and how many of a workspace at least. Source: "Jobs API".
@@ -359,7 +359,8 @@ async def _locked(transaction: Transaction, workspace_id: str, job_id: str) -> J
 
 
 def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
-    wanted = [
+    wanted = [_COLUMNS.kind != UNSEEN]
+    wanted += [
         column == value
         for column, value in (
             (_COLUMNS.kind, filters.kind),

@@ -363,6 +363,11 @@ def test_what_is_read_is_neither_dropped_nor_renamed_and_says_by_whom(gateway, n
         assert by in answer.error
     assert gateway.request("PUT", f"/v0/datasources/{source}?description=d").status == 200
     assert gateway.get("/v0/dependencies").json["dependencies"][source] == [name]
+    own_id = gateway.datasource_id(source)
+    stranger = gateway.make_token(f"DATASOURCES:APPEND:{own_id}")
+    assert gateway.get("/v0/dependencies", token=stranger).json["dependencies"] == {source: []}
+    reader_too = gateway.make_token(f"DATASOURCES:APPEND:{own_id}", f"PIPES:READ:{name}")
+    assert gateway.get("/v0/dependencies", token=reader_too).json["dependencies"] == {source: [name]}
     assert gateway.request("DELETE", f"/v0/datasources/{source}?dry_run=true").json == {"dependent_pipes": name}
     assert gateway.request("DELETE", f"/v0/datasources/{source}?force=true").status == 204
     for each in (reader, name):

@@ -62,6 +62,23 @@ def test_a_variable_is_deleted(gateway, name):
     assert create(gateway, name).status == 200
 
 
+def test_a_variable_that_an_endpoint_or_a_copy_uses_is_deleted_when_forced(gateway, name):
+    below, above, idle = (gateway.new_name("pipe") for _ in range(3))
+    uses = f"% SELECT 1 AS n WHERE {{{{tb_secret('{name}')}}}} != 'x'"
+    for pipe, sql in ((below, uses), (above, f"SELECT * FROM {below}"), (idle, uses)):
+        made = gateway.post("/v0/pipes", json.dumps({"name": pipe, "nodes": [{"name": "n", "sql": sql}]}))
+        assert made.status == 200, made.text
+    assert gateway.post(f"/v0/pipes/{above}/nodes/n/endpoint").status == 200
+
+    refused = gateway.request("DELETE", f"/v0/variables/{name}")
+
+    assert (refused.status, refused.error.split(",")[0]) == (409, f'Variable "{name}" is used by {above}')
+    assert gateway.get(f"/v0/pipes/{above}.json").json["data"] == [{"n": 1}]
+    assert gateway.request("DELETE", f"/v0/variables/{name}?force=true").json == {"ok": True}
+    assert f"Cannot access secret '{name}'" in gateway.get(f"/v0/pipes/{above}.json").error
+    assert gateway.request("DELETE", f"/v0/variables/{name}").status == 404
+
+
 def test_json_bodies_do_as_well(gateway):
     name = gateway.new_name("variable")
     assert gateway.post("/v0/variables", f'{{"name": "{name}", "value": "x"}}').status == 200

@@ -120,6 +120,43 @@ def test_a_dropped_workspace_is_gone_from_a_running_gateway(gateway, command):
     until(lambda: gateway.get("/v0/datasources", token=token).status, lambda status: status == 403)
 
 
+def test_what_the_command_line_did_is_in_the_audit_log_and_in_no_list_of_jobs(gateway, command):
+    name = gateway.new_name("tenant")
+    _, workspace_id, token = command("create", name)[1].split()
+    command("limit", name, "tokens_max=5")
+    query = f"SELECT * FROM tinybird.audit_log WHERE resource_id = '{workspace_id}' ORDER BY timestamp"
+
+    own = until(lambda: gateway.sql(query, token=token), lambda rows: len(rows) >= 2)
+    command("drop", name, name)
+    operators = until(lambda: gateway.sql(query), lambda rows: len(rows) >= 3)
+
+    assert [each["operation"] for each in own] == ["sluice workspace create", "sluice workspace limit"]
+    assert [each["operation"] for each in operators] == [
+        "sluice workspace create",
+        "sluice workspace limit",
+        "sluice workspace drop",
+    ]
+    assert {(each["token_name"], each["token_id"], each["result"]) for each in operators} == {
+        ("command line", "", "ok")
+    }
+    assert {(each["resource_type"], each["resource_name"]) for each in operators} == {("workspace", name)}
+    kinds = {each["kind"] for each in gateway.get("/v0/jobs").json["jobs"]}
+    assert "audit" not in kinds | {each["job_type"] for each in gateway.sql("SELECT job_type FROM tinybird.jobs_log")}
+
+
+def test_the_limits_of_one_token_go_with_it(gateway, command):
+    name = gateway.new_name("tenant")
+    admin = command("create", name)[1].split()[-1]
+    for each in ("first", "second"):
+        assert gateway.post("/v0/tokens", token=admin, name=each, scope="TOKENS").status == 200
+    command("limit", name, "token.requests@first=50", "token.rows@first=7", "token.requests@second=5", "tokens_max=9")
+
+    assert gateway.request("DELETE", "/v0/tokens/first", token=admin).status == 200
+
+    shown = command("limit", name, "tokens_max=8")[1]
+    assert shown == f"{name}\n  limits: token.requests@second=5 tokens_max=8\n"
+
+
 @pytest.mark.parametrize(
     "arguments, code, complaint",
     [
