@@ -75,7 +75,7 @@ class EventsApi:
             if verify and not body:
                 return Response(body=b"{}", content_type=JSON, headers={_VERIFY: verify})
             if datasource is None:
-                datasource = await self._auto_create.create(principal, name, body, whole=whole)
+                datasource = await self._auto_create.create(principal, name, body, request.id, whole=whole)
             receipt = await self._ingestor.submit(
                 datasource, body, whole=whole, wait=wait, import_id=request.id, trace=request.trace
             )

@@ -92,7 +92,7 @@ async def build(settings: Settings, identity: WorkerIdentity, clock: Clock) -> W
 
     events = EventsApi(
         control,
-        AutoCreate(control, is_on=settings.auto_create and may_change),
+        AutoCreate(control, ops, is_on=settings.auto_create and may_change),
         ingestor,
         lambda which: label(catalog, which),
         lambda: catalog.snapshot,

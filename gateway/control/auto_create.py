@@ -16,6 +16,7 @@ from gateway.core.errors import Conflict, InvalidRequest
 from gateway.ingest.lines import is_blank, split, split_json, why_unreadable
 from gateway.schema.datafile import Datafile
 from gateway.schema.infer import Inferred, default_engine, infer_lines
+from gateway.telemetry.oplog import AuditEntry, OpsLog
 
 _log = structlog.get_logger(__name__)
 
@@ -23,8 +24,9 @@ _log = structlog.get_logger(__name__)
 class AutoCreate:
     """See the module. One per worker."""
 
-    def __init__(self, control: DatasourceControl, *, is_on: bool) -> None:
+    def __init__(self, control: DatasourceControl, ops: OpsLog, *, is_on: bool) -> None:
         self._control = control
+        self._ops = ops
         self._is_on = is_on
         self._creating = asyncio.Lock()
 
@@ -39,7 +41,7 @@ class AutoCreate:
         check_name(name, "Data Source")
         return True
 
-    async def create(self, principal: Principal, name: str, body: bytes, *, whole: bool) -> Datasource:
+    async def create(self, principal: Principal, name: str, body: bytes, request_id: str, *, whole: bool) -> Datasource:
         """Make the data source `name` of the events in `body`, or return it if somebody else just made it.
 
         Raises:
@@ -57,6 +59,19 @@ class AutoCreate:
                 made = await self._control.create(principal, name, wanted)
             except Conflict:  # another worker was faster
                 return await self._control.find(principal, name, Action.DATASOURCE_APPEND)
+        self._ops.record(
+            AuditEntry(
+                workspace_id=principal.workspace_id,
+                operation="POST /v0/events",
+                status=200,
+                token_id=principal.token_id,
+                token_name=principal.token_name,
+                request_id=request_id,
+                resource_type="datasource",
+                resource_id=made.id,
+                resource_name=made.name,
+            )
+        )
         _log.info("datasource.auto_created", name=name, columns=len(schema.columns), left_out=inferred.left_out)
         return made
 

@@ -27,11 +27,13 @@ HIDDEN: Final = "[hidden]"
 _NAMES: Final = "(?:admin_|user_|workspace_admin_|access_)?token|password|passwd|secret|api_key"
 _HEADERS: Final = "authorization|x-clickhouse-key"
 _VALUE: Final = r"""(?:"[^"]*"|'[^']*'|[^\s"'&;,<>]+)"""
+# A token is no part of a word; in a URL a character that was quoted, perhaps twice, may stand before it.
+_BEFORE: Final = r"(?:(?<![\w.-])|(?<=%[0-9a-f]{2})|(?<=%25[0-9a-f]{2}))"
 _SECRETS: Final = tuple(
     (re.compile(pattern, re.IGNORECASE), replacement)
     for pattern, replacement in (
-        (r"(?:(?<![\w.-])|(?<=%3d))p\.[\w-]+\.[\w-]+", HIDDEN),  # a token of ours: p.<payload>.<signature>
-        (r"(?<![\w.-])eyJ[\w-]+\.[\w-]+\.[\w-]*", HIDDEN),  # a JWT
+        (rf"{_BEFORE}p\.[\w-]+\.[\w-]+", HIDDEN),  # a token of ours: p.<payload>.<signature>
+        (rf"{_BEFORE}eyJ[\w-]+\.[\w-]+\.[\w-]*", HIDDEN),  # a JWT
         (r"(://[^/\s:@]*):[^/\s]*@", rf"\1:{HIDDEN}@"),  # scheme://user:password@host
         (rf"(?:(?<!\w)|(?<=%3f)|(?<=%26))({_NAMES})(=|%3d){_VALUE}", rf"\1\2{HIDDEN}"),
         (rf"""(["'])({_NAMES}|{_HEADERS})\1(\s*:\s*){_VALUE}""", rf"\1\2\1\3{HIDDEN}"),

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from tests.support.gateway import Gateway, shared_gateway, show_gateway_log  # noqa: F401  fixtures
+from tests.support.waiting import until
 
 EVENTS = [
     {"id": 1, "who": {"name": "Ada"}, "tags": ["a"], "at": "2026-01-05T10:00:00.123Z"},
@@ -46,6 +47,23 @@ def test_the_first_events_make_their_data_source_and_are_in_it(creating):
         "tags": "$.tags[:]",
         "who_name": "$.who.name",
     }
+
+
+def test_the_audit_log_says_whose_events_made_it(creating):
+    name = creating.new_name("audited")
+    token = creating.make_token("DATASOURCES:CREATE")
+    made = creating.post_events(name, EVENTS, token=token)
+    assert made.status == 202
+
+    query = f"SELECT * FROM tinybird.audit_log WHERE resource_name = '{name}'"
+    (entry,) = until(lambda: creating.sql(query))
+
+    assert (entry["operation"], entry["resource_id"], entry["token_name"], entry["request_id"]) == (
+        "POST /v0/events",
+        creating.datasource_id(name),
+        creating.get("/v0/tokens", token=token).json["tokens"][0]["name"],
+        made.headers["X-Request-Id"],
+    )
 
 
 def test_later_events_go_to_the_same_data_source_and_larger_numbers_fit(creating):
