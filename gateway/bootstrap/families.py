@@ -31,6 +31,7 @@ from gateway.control.databases import Databases
 from gateway.control.imports import ImportControl, ImportLimits
 from gateway.control.jobs import JobControl
 from gateway.control.pipe_changes import PipeChanges
+from gateway.control.pipe_secrets import users_of
 from gateway.control.pipes import PipeControl
 from gateway.control.quarantine import QuarantineControl
 from gateway.control.rows import RowControl
@@ -88,7 +89,7 @@ async def families(basis: Basis, common: Common) -> list[Route]:
         tokens=TokensApi(TokenControl(catalog, store, authenticator, clock)),
         jobs=JobsApi(JobControl(jobs)),
         views=ViewsApi(pipes, viewing),
-        variables=VariablesApi(VariableControl(catalog, store, common.seal)),
+        variables=VariablesApi(VariableControl(catalog, store, common.seal, users_of)),
         workspaces=WorkspacesApi(
             WorkspaceControl(catalog, store, authenticator, Databases(client, store, clock), clock)
         ),

@@ -6,6 +6,7 @@ database, and no answer, log or error holds it.
 
 import asyncio
 import re
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -14,7 +15,6 @@ from gateway.auth.principal import Principal
 from gateway.auth.scopes import Action
 from gateway.auth.seal import Seal
 from gateway.catalog import Catalog, CatalogStore, Snapshot, Variable
-from gateway.control.pipe_secrets import users_of
 from gateway.core.errors import Conflict, InvalidRequest, NotFound, Unavailable
 
 VARIABLES_MAX: Final = 100
@@ -24,11 +24,15 @@ _USERS_MAX: Final = 20  # that are named
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _TYPE: Final = "secret"
 
+Users = Callable[[Snapshot, str, str], Sequence[str]]
+"""Snapshot, workspace id, name → the names of the pipes that would fail without a variable."""
+
 
 class VariableControl:
     """What may be done with variables, for who administers the workspace. One per worker."""
 
-    def __init__(self, catalog: Catalog, store: CatalogStore, seal: Seal) -> None:
+    def __init__(self, catalog: Catalog, store: CatalogStore, seal: Seal, users: Users) -> None:
+        self._users = users
         self._catalog = catalog
         self._store = store
         self._seal = seal
@@ -97,7 +101,7 @@ class VariableControl:
             Conflict: endpoints or copies use it, and it is not forced; their names are said.
         """
         found = await self._find(principal, name)
-        users = await asyncio.to_thread(users_of, self._catalog.snapshot, principal.workspace_id, name)
+        users = await asyncio.to_thread(self._users, self._catalog.snapshot, principal.workspace_id, name)
         if users and not is_forced:
             raise Conflict(
                 f'Variable "{name}" is used by {", ".join(users[:_USERS_MAX])}, which would fail without it: change '
