@@ -156,6 +156,9 @@ class CatalogOptions:
     # A change on any node is known to all within a second: this, and the time a check takes.
     poll_seconds: float = 0.5
 
+    # A change on this node is known sooner: a look for news, which asks nobody, and the time a check takes.
+    look_seconds: float = 0.05
+
     # However many wait in `refresh`, so that a flood of unknown names cannot hammer the database.
     check_interval_seconds_min: float = 0.05
 
@@ -222,7 +225,7 @@ class Catalog:
         """Keep the snapshot fresh, until cancelled or closed. The owner's task group runs it."""
         was_stale = False
         while not self._is_closed:
-            await self._clock.sleep(self._options.poll_seconds)
+            await self._turn()
             try:
                 await self.refresh()
             except Unavailable as error:
@@ -233,6 +236,15 @@ class Catalog:
                 if was_stale:
                     _log.info("catalog.fresh", version=self._snapshot.version)
                 was_stale = False
+
+    async def _turn(self) -> None:
+        """Return when it is time to ask again: at the next turn, or when this node changed something."""
+        if self._mark() is None or self._failure is not None:
+            await self._clock.sleep(self._options.poll_seconds)
+            return
+        until = self._clock.monotonic() + self._options.poll_seconds
+        while self._mark() == self._marked and (remaining := until - self._clock.monotonic()) > 0:
+            await self._clock.sleep(min(self._options.look_seconds, remaining))
 
     async def refresh(self) -> None:
         """Return when the snapshot holds every change committed before this call.
@@ -269,8 +281,6 @@ class Catalog:
         self._asking.add(asking)
         asking.add_done_callback(self._asking.discard)
         await asyncio.wait([asking], timeout=self._options.reading_waits_seconds_max)
-        if asking.done() and self._failure is None:
-            self._marked = mark
 
     async def _ask(self) -> None:
         with suppress(Unavailable):
@@ -288,6 +298,7 @@ class Catalog:
         self._begun += 1
         self._begun_at = self._clock.monotonic()
         known = None if self._snapshot.version < 0 else self._snapshot.version
+        mark = self._mark()  # told when it is committed: what is read after this look has all that it tells of
         try:
             self._snapshot = self._snapshot.after(await self._source.changes_since(known))
         except Unavailable as error:
@@ -295,6 +306,7 @@ class Catalog:
         else:
             self._failure = None
             self._fresh_at = self._begun_at
+            self._marked = mark
         # Not reached by a check that was cancelled: the next in line then checks for itself.
         self._ended = self._begun
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from gateway.catalog import Catalog, CatalogOptions, Definition
+from gateway.catalog.news import News
 from gateway.core.errors import Unavailable
 
 
@@ -99,6 +100,63 @@ async def test_a_running_catalog_sees_changes_by_itself(catalog, clock, watched,
 
     assert datasource.id in catalog.snapshot.datasources
     assert 0.5 in clock.slept
+
+
+@pytest.fixture
+def news(tmp_path):
+    """How another process of the node says that it changed something."""
+    news = News(tmp_path / "news")
+    yield news
+    news.close()
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+async def test_a_change_on_this_node_does_not_wait_for_the_turn_of_polling(store, watched, clock, news, is_told):
+    catalog = Catalog(watched, clock, CatalogOptions(poll_seconds=3600), mark=news.mark)
+    await catalog.start()
+    datasource = await _create(store)
+    if is_told:
+        news.tell()
+    began = clock.time
+    watched.gate.clear()
+
+    task = asyncio.ensure_future(catalog.run())
+    await watched.further(checks=1)
+    waited = clock.time - began
+    await catalog.aclose()
+    watched.gate.set()
+    await task
+
+    assert datasource.id in catalog.snapshot.datasources
+    assert (waited < 1) == is_told
+
+
+async def test_without_news_a_told_catalog_still_asks_at_each_turn(watched, clock, news):
+    catalog = Catalog(watched, clock, CatalogOptions(poll_seconds=10), mark=news.mark)
+    await catalog.start()
+    began = clock.time
+
+    task = asyncio.ensure_future(catalog.run())
+    await watched.further(checks=3)
+    await catalog.aclose()
+    await task
+
+    assert clock.time - began >= 3 * 10 - 0.05
+
+
+async def test_a_database_that_is_away_is_asked_once_a_turn_although_there_is_news(watched, clock, news):
+    catalog = Catalog(watched, clock, CatalogOptions(poll_seconds=10), mark=news.mark)
+    await catalog.start()
+    watched.is_down = True
+    news.tell()
+    began = clock.time
+
+    task = asyncio.ensure_future(catalog.run())
+    await watched.further(checks=4)
+    await catalog.aclose()
+    await task
+
+    assert clock.time - began >= 3 * 10 - 0.05
 
 
 async def test_callers_share_one_check(catalog, watched, store):
