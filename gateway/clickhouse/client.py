@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 _WHERE_KNOWN: Final = {"deduplicate_insert": "enable"}
 _WHERE_KNOWN_SELECT: Final = {"deduplicate_insert_select": "enable_even_for_bad_queries"}
 
-# For everything else: a server that was not told otherwise drops and empties no table of more than 50 GB.
-_WHERE_KNOWN_COMMAND: Final = {"max_table_size_to_drop": 0, "max_partition_size_to_drop": 0}
+# For what drops or empties: a server that was not told otherwise does so to no table of more than 50 GB.
+_WHERE_KNOWN_DROP: Final = {"max_table_size_to_drop": 0, "max_partition_size_to_drop": 0}
 
 # On a cluster: a shard does not answer, or Keeper. It is as if ClickHouse did not.
 _AWAY: Final = frozenset({209, 210, 225, 279, 519, 999})
@@ -114,7 +114,8 @@ class Client:
         """
         async with _Translated(self._away | _NOT_EVERYWHERE if self._away else self._away):
             driver = await self._get()
-            known = {name: value for name, value in _WHERE_KNOWN_COMMAND.items() if name in driver.server_settings}
+            drops = _WHERE_KNOWN_DROP if sql.startswith(("DROP ", "TRUNCATE ")) or " DROP PART" in sql else {}
+            known = {name: value for name, value in drops.items() if name in driver.server_settings}
             await driver.command(sql, settings={**known, **(settings or {})})
 
     async def commands(self, statements: Iterable[str], settings: Mapping[str, Any] | None = None) -> None:

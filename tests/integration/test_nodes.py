@@ -119,6 +119,22 @@ def test_service_data_sources_tell_of_all_nodes(pair):
         until(lambda node=node: int(node.sql(f"{log} AND event_type = 'append-hfi'")[0]["n"]) == 2)
 
 
+def test_a_rate_limit_is_known_to_all_nodes_and_counted_on_each_by_itself(pair):
+    workspace = pair.a.create_workspace("limited")
+    made = pair.a.post("/v0/datasources", token=workspace["token"], name="limited_events", schema="id UInt32")
+    assert made.status == 200, made.text
+    limiting = pair.run("workspace", "limit", workspace["name"], "datasource.rows=1")
+    output, _ = limiting.communicate(timeout=SECONDS_MAX)
+    assert limiting.returncode == 0, output
+
+    def post(node):  # more than is paid for in a minute
+        return node.post_events("limited_events", [{"id": 1}] * 1000, token=workspace["token"]).status
+
+    until(lambda: post(pair.a) == 429)
+    assert post(pair.b) == 202
+    until(lambda: post(pair.b) == 429)
+
+
 def test_a_job_whose_file_lies_on_one_node_is_done_there_and_any_other_by_whoever_has_time(pair):
     a, b = pair.a, pair.b
     name = a.create_datasource("id UInt32, word String")
