@@ -104,8 +104,10 @@ def test_one_token_has_limits_of_its_own_and_keeps_them_under_another_name(gatew
     command("limit", name, "query.rows_read@renamed=", "token.requests@renamed=1", "workspace.requests=1000")
     until(lambda: asked(made["token"]), lambda status: status == 429)
     assert asked(admin) == 200
-    shown = gateway.get("/v0/workspace", token=admin).json
-    assert shown["rate_limits"] == {"workspace.requests": 1000}
+    until(
+        lambda: gateway.get("/v0/workspace", token=admin).json["rate_limits"],
+        lambda found: found == {"workspace.requests": 1000},
+    )
 
 
 def test_a_dropped_workspace_is_gone_from_a_running_gateway(gateway, command):
