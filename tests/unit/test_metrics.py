@@ -28,7 +28,7 @@ def samples():
 @pytest.mark.parametrize("metric", metrics.declared(), ids=lambda metric: metric.name)
 def test_a_name_says_part_what_and_unit(metric):
     assert re.fullmatch(
-        r"sluice_(ingest|buffer|flush|log|http|jobs|catalog|tls|traces|process|supervisor|build)(_[a-z]+)*_"
+        r"sluice_(ingest|buffer|flush|log|http|jobs|catalog|tls|traces|process|supervisor|backup|build)(_[a-z]+)*_"
         r"(seconds|bytes|rows|jobs|workers|total|info)",
         metric.name,
     )
